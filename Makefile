@@ -1,0 +1,44 @@
+# The commands of daily work. The build itself is CMake (CMakePresets.json).
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
+DESTDIR ?=
+ARGS ?=
+export JOBS
+.PHONY: help setup build up test check format install fuzz clean
+
+help: ## what you can do here
+	@echo "make TARGET"; grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+
+setup: ## install the Debian packages (quick when nothing is missing)
+	@tools/setup
+
+build: setup ## build/release/rowhouse
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release -j $(JOBS)
+
+up: setup ## build and start the whole system with demo tenants, in the foreground (ARGS="--listen …")
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target rowhouse
+	@exec ./build/release/rowhouse up --demo $(ARGS)
+
+test: setup ## all tests, in release and under address and undefined-behaviour sanitizers
+	@tools/run_tests release asan
+
+check: setup ## format, layers, docs, tidy
+	@tools/check
+
+format: ## lay out the C++ sources
+	@tools/format
+
+install: ## install the release build: PREFIX=/usr/local, DESTDIR=
+	@test -x build/release/rowhouse || { echo "make build comes first"; exit 1; }
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+
+fuzz: setup ## run every fuzz target FUZZ_SECONDS=60 long
+	@tools/fuzz $(FUZZ_SECONDS)
+
+clean: ## remove everything that was built
+	rm -rf build

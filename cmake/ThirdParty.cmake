@@ -1,0 +1,14 @@
+# Third-party libraries, all from Debian packages (tools/packages.txt, docs/dependencies.md).
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(PostgreSQL 15 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(GTest REQUIRED)
+
+# What a module may use, beyond what every module may use. A module that is not listed needs nothing more.
+set(ROWHOUSE_LIBRARIES_EVERYWHERE fmt::fmt Boost::headers Threads::Threads)
+set(ROWHOUSE_LIBRARIES_net OpenSSL::SSL OpenSSL::Crypto CURL::libcurl)
+set(ROWHOUSE_LIBRARIES_crypto OpenSSL::Crypto)
+set(ROWHOUSE_LIBRARIES_pg PostgreSQL::PostgreSQL OpenSSL::Crypto)
