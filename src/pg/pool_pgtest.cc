@@ -1,0 +1,351 @@
+#include "pg/pool.h"
+
+#include <gtest/gtest.h>
+
+#include "pg/listener.h"
+#include "testing/postgres.h"
+
+namespace rowhouse::pg {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ContextTokenForTests;
+using testing::patient;
+
+constexpr const char* kFirst = "00000000-0000-4000-8000-000000000001";
+constexpr const char* kSecond = "00000000-0000-4000-8000-000000000002";
+
+Statement reading(std::string sql, Params params = {}) { return Statement(std::move(sql), std::move(params)); }
+
+class PoolTest : public testing::PgTest {
+ protected:
+  PoolTest() { sql().run("CREATE TABLE notes (tenant text, body text UNIQUE)"); }
+
+  PoolOptions options() {
+    PoolOptions options;
+    options.parameters = testing::superuser(database());
+    options.read_connections = 1;
+    options.write_connections = 2;
+    options.exclusive_connections = 2;
+    return options;
+  }
+  Result<Rows> query(Pool& target, const Statement& statement, const ContextToken* context = nullptr) {
+    return run(target.run(context, statement, patient()));
+  }
+  std::string text(Pool& target, const std::string& sql, const ContextToken* context = nullptr) {
+    const auto rows = query(target, reading(sql), context);
+    EXPECT_TRUE(rows.ok()) << (rows.ok() ? "" : rows.error().message);
+    return rows.ok() && rows->size() == 1 ? std::string(rows->text(0, 0)) : "";
+  }
+};
+
+TEST_F(PoolTest, ReturnsValuesNullsAndCounts) {
+  const auto rows = query(pool(), reading("SELECT 'a' AS x, NULL::int AS y, $1::int AS z", {"7"}));
+  ASSERT_TRUE(rows.ok());
+  EXPECT_EQ(rows->size(), 1U);
+  EXPECT_EQ(rows->columns(), 3U);
+  EXPECT_EQ(rows->column_name(2), "z");
+  EXPECT_EQ(rows->text(0, 0), "a");
+  EXPECT_TRUE(rows->is_null(0, 1));
+  EXPECT_EQ(rows->value(0, 1), std::nullopt);
+  EXPECT_EQ(rows->value(0, 2), "7");
+}
+
+TEST_F(PoolTest, ContextLastsForItsOwnRequestOnly) {
+  Pool one(executor(), options());
+  const auto token = ContextTokenForTests::make(kFirst);
+  const std::string ask = "SELECT coalesce(current_setting('rowhouse.context', true), '')";
+  EXPECT_EQ(text(one, ask, &token), kFirst);
+  EXPECT_EQ(text(one, ask), "");
+  EXPECT_EQ(one.stats().open_connections, 1U);
+}
+
+TEST_F(PoolTest, AnErrorLeavesTheRequestsBehindItAlone) {
+  Pool one(executor(), options());
+  const auto first = ContextTokenForTests::make(kFirst);
+  const auto second = ContextTokenForTests::make(kSecond);
+  int good = 0;
+  int failed = 0;
+  const auto ask = [&](const ContextToken& token, bool fails) -> Task<void> {
+    const std::string good_sql = "SELECT current_setting('rowhouse.context')";
+    const std::string bad_sql = "SELECT 1 / (length(current_setting('rowhouse.context')) - 36)";
+    const Statement statement = reading(fails ? bad_sql : good_sql);
+    const auto rows = co_await one.run(&token, statement, patient());
+    if (fails) {
+      failed += rows.ok() ? 0 : 1;
+    } else if (rows.ok() && rows->text(0, 0) == token.text()) {
+      ++good;
+    }
+  };
+  const auto all = [&]() -> Task<void> {
+    net::TaskGroup group;
+    for (int i = 0; i < 300; ++i) group.spawn(ask(i % 2 == 0 ? first : second, i % 10 == 3));
+    co_await group.join();
+  };
+  run(all());
+  EXPECT_EQ(failed, 30);
+  EXPECT_EQ(good, 270);
+}
+
+TEST_F(PoolTest, NamesTheParameterThatItsTypeRefused) {
+  const auto rows = query(pool(), reading("SELECT $1::int, $2::inet", {"1", "nowhere"}));
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().code, ErrorCode::validation_failed);
+  EXPECT_EQ(rows.error().detail(kParameter), "2");
+  EXPECT_EQ(rows.error().message.find("nowhere"), std::string::npos);
+}
+
+TEST_F(PoolTest, TellsAConflict) {
+  ASSERT_TRUE(query(pool(), Statement("INSERT INTO notes VALUES ('a', 'x')", {}, Access::write)).ok());
+  const auto again = query(pool(), Statement("INSERT INTO notes VALUES ('a', 'x')", {}, Access::write));
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+  EXPECT_EQ(again.error().detail(kConstraint), "notes_body_key");
+}
+
+TEST_F(PoolTest, PreparesAnewWhenAColumnChangedItsType) {
+  Pool one(executor(), options());
+  sql().run("INSERT INTO notes VALUES ('a', '12')");
+  EXPECT_EQ(text(one, "SELECT body FROM notes"), "12");
+  sql().run("ALTER TABLE notes ALTER body TYPE int USING body::int");
+  EXPECT_EQ(text(one, "SELECT body FROM notes"), "12");
+}
+
+TEST_F(PoolTest, KeepsFewPreparedStatements) {
+  PoolOptions few = options();
+  few.max_statements = 5;
+  Pool one(executor(), few);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(text(one, "SELECT " + std::to_string(i % 20)), std::to_string(i % 20));
+  // Those, and the one that sets the context.
+  EXPECT_EQ(text(one, "SELECT count(*) <= 6 FROM pg_prepared_statements"), "t");
+}
+
+TEST_F(PoolTest, GivesUpOnTimeAndServesTheNext) {
+  Pool one(executor(), options());
+  const Statement slow = reading("SELECT pg_sleep(30)");
+  const auto late = run(one.run(nullptr, slow, CallOptions{deadline_in(100ms)}));
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::statement_timeout);
+  EXPECT_EQ(text(one, "SELECT 1"), "1");
+}
+
+TEST_F(PoolTest, ACallerThatGoesAwayCancelsItsStatementAndNoOther) {
+  Pool one(executor(), options());
+  CancelSource gone;
+  const Statement slow = reading("SELECT pg_sleep(30)");
+  const Statement counted = reading("SELECT 'here'");
+  int answers = 0;
+  const auto leave = [&]() -> Task<void> {
+    const auto rows = co_await one.run(nullptr, slow, CallOptions{deadline_in(60s), &gone});
+    EXPECT_EQ(rows.ok() ? ErrorCode::internal : rows.error().code, ErrorCode::cancelled);
+  };
+  const auto stay = [&]() -> Task<void> {
+    const auto rows = co_await one.run(nullptr, counted, patient());
+    if (rows.ok() && rows->text(0, 0) == "here") ++answers;
+  };
+  const auto all = [&]() -> Task<void> {
+    net::TaskGroup group;
+    group.spawn(leave());
+    for (int i = 0; i < 20; ++i) group.spawn(stay());
+    co_await net::sleep_for(executor(), 20ms);
+    gone.cancel();
+    co_await group.join();
+  };
+  run(all());
+  EXPECT_EQ(answers, 20);
+  EXPECT_EQ(sql().value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' "
+                        "AND pid <> pg_backend_pid()"),
+            "0");
+}
+
+TEST_F(PoolTest, RefusesWhenTooManyWait) {
+  PoolOptions small = options();
+  small.read_depth = 1;
+  small.max_waiting = 3;
+  Pool one(executor(), small);
+  int refused = 0;
+  const Statement statement = reading("SELECT pg_sleep(0.05)");
+  const auto ask = [&]() -> Task<void> {
+    const auto rows = co_await one.run(nullptr, statement, patient());
+    if (!rows.ok() && rows.error().code == ErrorCode::overloaded) ++refused;
+  };
+  const auto all = [&]() -> Task<void> {
+    net::TaskGroup group;
+    for (int i = 0; i < 10; ++i) group.spawn(ask());
+    co_await group.join();
+  };
+  run(all());
+  EXPECT_EQ(refused, 7);
+}
+
+TEST_F(PoolTest, SaysThatTheDatabaseIsNotThere) {
+  PoolOptions wrong = options();
+  wrong.parameters.host = "/nonexistent";
+  Pool one(executor(), wrong);
+  const auto rows = query(one, reading("SELECT 1"));
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().code, ErrorCode::database_unavailable);
+  const auto session = run(one.acquire(patient()));
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().code, ErrorCode::database_unavailable);
+}
+
+TEST_F(PoolTest, ConnectsAgainAfterTheServerCutIt) {
+  Pool one(executor(), options());
+  EXPECT_EQ(text(one, "SELECT 1"), "1");
+  sql().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+            "pg_backend_pid()");
+  // The loss is noticed at the latest by the request that meets it.
+  const auto met = query(one, reading("SELECT 2"));
+  EXPECT_TRUE(met.ok() || met.error().code == ErrorCode::database_unavailable);
+  EXPECT_EQ(text(one, "SELECT 3"), "3");
+}
+
+TEST_F(PoolTest, RefusesARoleThatFailsTheCheck) {
+  PoolOptions checked = options();
+  checked.session_check = "SELECT NOT rolsuper FROM pg_roles WHERE rolname = current_user";
+  Pool one(executor(), checked);
+  const auto rows = query(one, reading("SELECT 1"));
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().code, ErrorCode::database_unavailable);
+  EXPECT_FALSE(run(one.acquire(patient())).ok());
+}
+
+// ------------------------------------------------------------------------------------------------------- sessions
+
+TEST_F(PoolTest, ASessionCommits) {
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await pool().acquire(patient());
+    EXPECT_TRUE(session.ok());
+    const auto token = ContextTokenForTests::make(kFirst);
+    EXPECT_TRUE((co_await session->begin(&token, patient())).ok());
+    const Statement insert("INSERT INTO notes VALUES (current_setting('rowhouse.context'), 'kept')");
+    EXPECT_TRUE((co_await session->query(insert, patient())).ok());
+    EXPECT_TRUE((co_await session->commit(patient())).ok());
+  };
+  run(work());
+  EXPECT_EQ(sql().value("SELECT tenant FROM notes WHERE body = 'kept'"), kFirst);
+}
+
+TEST_F(PoolTest, ASessionThatIsDroppedRollsBack) {
+  Pool one(executor(), options());
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await one.acquire(patient());
+    EXPECT_TRUE((co_await session->begin(nullptr, patient())).ok());
+    const Statement insert("INSERT INTO notes VALUES ('a', 'lost')");
+    EXPECT_TRUE((co_await session->query(insert, patient())).ok());
+  };
+  run(work());
+  const auto next = [&]() -> Task<void> {
+    auto session = co_await one.acquire(patient());
+    EXPECT_TRUE(session.ok());
+    const Statement count("SELECT count(*) FROM notes");
+    const auto rows = co_await session->query(count, patient());
+    EXPECT_EQ(rows->text(0, 0), "0");
+  };
+  run(next());
+}
+
+TEST_F(PoolTest, CommitOfAFailedTransactionIsNoSuccess) {
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await pool().acquire(patient());
+    EXPECT_TRUE((co_await session->begin(nullptr, patient())).ok());
+    const Statement bad("SELECT 1 / 0");
+    EXPECT_FALSE((co_await session->query(bad, patient())).ok());
+    EXPECT_FALSE((co_await session->commit(patient())).ok());
+  };
+  run(work());
+}
+
+TEST_F(PoolTest, TheNextBorrowerFindsNothingOfTheLast) {
+  PoolOptions single = options();
+  single.exclusive_connections = 1;
+  Pool one(executor(), single);
+  const auto leave = [&]() -> Task<void> {
+    auto session = co_await one.acquire(patient());
+    const std::string litter =
+        "SET rowhouse.context = 'mine'; CREATE TEMP TABLE litter (a int); PREPARE left_over AS SELECT 1; "
+        "DECLARE left_open CURSOR WITH HOLD FOR SELECT 1";
+    EXPECT_TRUE((co_await session->script(litter, patient())).ok());
+  };
+  const auto look = [&]() -> Task<void> {
+    auto session = co_await one.acquire(patient());
+    const Statement ask(
+        "SELECT coalesce(current_setting('rowhouse.context', true), '') || (SELECT count(*) FROM pg_prepared_statements) || "
+        "(SELECT count(*) FROM pg_cursors WHERE name = 'left_open') || coalesce(to_regclass('pg_temp.litter')::text, '-')");
+    const auto rows = co_await session->query(ask, patient());
+    EXPECT_TRUE(rows.ok());
+    EXPECT_EQ(rows->text(0, 0), "00-");
+  };
+  run(leave());
+  run(look());
+}
+
+TEST_F(PoolTest, BorrowersWaitForTheirTurn) {
+  PoolOptions single = options();
+  single.exclusive_connections = 1;
+  Pool one(executor(), single);
+  int done = 0;
+  const Statement statement = reading("SELECT 1");
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await one.acquire(patient());
+    const auto rows = co_await session->query(statement, patient());
+    if (rows.ok()) ++done;
+  };
+  const auto all = [&]() -> Task<void> {
+    net::TaskGroup group;
+    for (int i = 0; i < 10; ++i) group.spawn(work());
+    co_await group.join();
+  };
+  run(all());
+  EXPECT_EQ(done, 10);
+  EXPECT_LE(one.stats().open_connections, 1U);
+}
+
+TEST_F(PoolTest, ASessionsStatementEndsAtItsDeadline) {
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await pool().acquire(patient());
+    const Statement slow("SELECT pg_sleep(30)");
+    const auto late = co_await session->query(slow, CallOptions{deadline_in(100ms)});
+    EXPECT_FALSE(late.ok());
+    EXPECT_EQ(late.error().code, ErrorCode::statement_timeout);
+    const Statement after("SELECT 1");
+    EXPECT_TRUE((co_await session->query(after, patient())).ok());
+  };
+  run(work());
+}
+
+TEST_F(PoolTest, CopyToTheClientIsRefused) {
+  const auto work = [&]() -> Task<void> {
+    auto session = co_await pool().acquire(patient());
+    const std::string copy = "COPY notes FROM STDIN";
+    EXPECT_FALSE((co_await session->script(copy, patient())).ok());
+  };
+  run(work());
+}
+
+// ------------------------------------------------------------------------------------------------------- listener
+
+TEST_F(PoolTest, AListenerHearsAndComesBack) {
+  std::vector<std::string> heard;
+  int connected = 0;
+  Listener listener(
+      executor(), testing::superuser(database()), "news",
+      [&](std::string_view payload) { heard.emplace_back(payload); }, [&] { ++connected; });
+  const auto until = [&](std::function<bool()> condition) -> Task<void> {
+    const Deadline deadline = deadline_in(30s);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) co_await net::sleep_for(executor(), 5ms);
+  };
+  run(until([&] { return connected == 1; }));
+  sql().run("NOTIFY news, 'first'");
+  run(until([&] { return heard.size() == 1; }));
+  sql().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
+  run(until([&] { return connected == 2; }));
+  sql().run("NOTIFY news, 'second'");
+  run(until([&] { return heard.size() == 2; }));
+  EXPECT_EQ(connected, 2);
+  EXPECT_EQ(heard, (std::vector<std::string>{"first", "second"}));
+}
+
+}  // namespace
+}  // namespace rowhouse::pg
