@@ -1,0 +1,37 @@
+// A blocking HTTP client for the command line. libcurl underneath. Not for the server's threads.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/http_message.h"
+
+namespace rowhouse::net {
+
+struct ClientRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<Header> headers;
+  std::string body;
+  // When set, the body is read from here instead: fills at most `capacity` bytes, returns how many (0 = end).
+  std::function<std::size_t(char* buffer, std::size_t capacity)> body_source;
+  // When set, a 2xx response body goes here piece by piece instead of into `body`; false stops the transfer.
+  std::function<bool(std::string_view piece)> body_sink;
+  std::string ca_file;  // PEM, for servers with a private certificate authority
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds timeout{0};  // whole transfer; 0 = none
+};
+
+struct ClientResponse {
+  int status = 0;
+  std::vector<Header> headers;
+  std::string body;
+};
+
+// Error: server_unreachable, with the URL and what to try.
+Result<ClientResponse> send(const ClientRequest& request);
+
+}  // namespace rowhouse::net
