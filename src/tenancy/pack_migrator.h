@@ -1,0 +1,39 @@
+// Runs a pack's migrations in one schema: each in a transaction of its own, with its record, protected before commit.
+//
+// Private to this folder. The session is connected as tenant_migrator and outside any transaction, before and after.
+// Rows are visible to a migration: it runs as the owner while FORCE ROW LEVEL SECURITY is lifted for that transaction
+// (other roles keep it), so that UPDATE fills a new column for every tenant.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/call.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "pg/pool.h"
+#include "tenancy/bundle.h"
+#include "tenancy/packs.h"
+
+namespace rowhouse::tenancy {
+
+// What happens to a migration that breaks a rule: `refuse` undoes it; `collect` goes on, to find everything at once.
+enum class OnFinding { refuse, collect };
+
+struct MigratedSchema {
+  int migrations_run = 0;
+  std::vector<Finding> findings;  // empty unless something was refused or collected
+};
+
+// Creates the schema if it is missing, runs what is missing, protects, grants to `runtime_role` ("" = to nobody).
+// Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with OnFinding::refuse).
+Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema, std::string runtime_role,
+                                            const Bundle& bundle, OnFinding on_finding, CallOptions options);
+
+// BEGIN as tenant_owner.
+Task<Result<void>> begin_as_owner(pg::Session& session, CallOptions options);
+
+// pack_refused, with a field for each finding.
+Error refusal(const std::string& pack, const std::vector<Finding>& findings);
+
+}  // namespace rowhouse::tenancy

@@ -1,0 +1,135 @@
+// The life of a tenant: create in one of three tiers, list, change, suspend, resume, delete; and its API keys.
+//
+// A creation that fails leaves nothing; one that was cut off is cleared away by sweep() at the next start. Every change
+// is recorded in the audit and in the outbox in the same transaction as the change.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/call.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "tenancy/cluster.h"
+#include "tenancy/packs.h"
+#include "tenancy/registry.h"
+#include "tenancy/tenant.h"
+
+namespace rowhouse::tenancy {
+
+// Who asks; for the audit.
+struct Actor {
+  Actor(std::string actor_name, std::string actor_address) : name(std::move(actor_name)), address(std::move(actor_address)) {}
+  std::string name;
+  std::string address;  // "" inside the server
+};
+
+struct NewTenant {
+  std::string name;  // 1 to 200 characters, no control characters
+  std::string slug;  // "" = made from the name, with -2, -3, … if taken
+  std::string pack;
+  std::string plan;                // "" = the pack's default
+  std::optional<Tier> tier;        // nullopt = the pack's default
+  std::string domain, subdomain;   // "" = none (subdomain: the slug)
+  StorageChoice storage = StorageChoice::none;
+  std::string admin_email;
+  json::Value settings, branding, contact;
+  enum class SampleRows { none, load } sample_rows = SampleRows::none;
+};
+
+struct TenantChange {  // what is set is changed
+  std::optional<std::string> name, plan, domain, subdomain;
+  std::optional<json::Value> settings, branding, contact;
+  std::optional<std::int64_t> if_version;  // precondition_failed when the tenant has another
+};
+
+struct CreatedTenant {
+  std::shared_ptr<const Tenant> tenant;
+  std::string api_key;  // shown once, never stored
+  std::size_t sample_row_count = 0;
+};
+
+struct ApiKey {
+  Uuid id;
+  std::string name, hint, created_at, expires_at, revoked_at, last_used_at;  // "" = never
+};
+
+struct NewApiKey {
+  ApiKey key;
+  std::string secret;  // "tk_…", shown once
+};
+
+struct TenantFilter {
+  std::string pack, plan, search;  // "" = any; search: in name or slug
+  std::optional<Tier> tier;
+  std::optional<TenantStatus> status;
+  std::size_t limit = 50;  // 1 to 500
+  std::string cursor;      // of the previous page
+};
+
+struct TenantPage {
+  std::vector<std::shared_ptr<const Tenant>> tenants;
+  std::string next_cursor;  // "" at the end
+};
+
+struct PlatformStatus {
+  struct Count {
+    std::string pack, plan, tier, status;
+    std::int64_t tenants = 0;
+  };
+  std::vector<Count> counts;
+  std::vector<std::pair<std::string, std::int64_t>> databases;  // name, bytes
+  std::int64_t connections = 0, max_connections = 0;
+  std::string server_version;
+};
+
+class TenantService {
+ public:
+  // `changed` is called after each committed change, so that every worker of this node forgets the tenant at once.
+  using Changed = std::function<void(const Uuid& tenant)>;
+  // Loads rows of the pack's sample CSVs into a new tenant; wired to the data module, which knows how to import.
+  // Returns the number of rows.
+  using SampleLoader = std::function<Task<Result<std::size_t>>(std::shared_ptr<const Tenant> tenant,
+                                                               const std::vector<SampleData>& samples, CallOptions options)>;
+  // Closes the connections of this node to a tenant's own database before it is dropped.
+  using CloseDatabase = std::function<void(const std::string& database)>;
+
+  TenantService(const Cluster& cluster, pg::Pool& platform, PackStore& packs, Registry& registry, const Clock& clock);
+  ~TenantService();
+  void wire(Changed changed, SampleLoader samples, CloseDatabase close);
+
+  // Errors: validation_failed with fields, conflict (slug, domain or subdomain taken), not_found never.
+  Task<Result<CreatedTenant>> create(NewTenant request, Actor actor, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> get(std::string id_or_slug, CallOptions options);
+  Task<Result<TenantPage>> list(TenantFilter filter, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> update(std::string id_or_slug, TenantChange change, Actor actor,
+                                                     CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> suspend(std::string id_or_slug, Actor actor, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> resume(std::string id_or_slug, Actor actor, CallOptions options);
+  // Removes rows, schema or database, role, keys, registry entry; then proves that nothing is left.
+  Task<Result<void>> remove(std::string id_or_slug, Actor actor, CallOptions options);
+
+  Task<Result<std::vector<ApiKey>>> keys(std::string id_or_slug, CallOptions options);
+  Task<Result<NewApiKey>> create_key(std::string id_or_slug, std::string name, std::optional<WallTime> expires_at,
+                                     Actor actor, CallOptions options);
+  Task<Result<void>> revoke_key(std::string id_or_slug, Uuid key_id, Actor actor, CallOptions options);
+
+  Task<Result<PlatformStatus>> status(CallOptions options);
+  // Clears away creations and deletions that a dead server left half done (older than ten minutes, or any when this is
+  // the only node).
+  enum class SweepScope { stale, all };
+  Task<Result<std::size_t>> sweep(SweepScope scope, CallOptions options);
+
+  // Stores the hash of an admin token (idempotent by name: replaces).
+  Task<Result<void>> set_admin_token(std::string name, std::string token, CallOptions options);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rowhouse::tenancy
