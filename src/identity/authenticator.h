@@ -1,0 +1,69 @@
+// Credentials → contexts. The only maker of TenantContext and PlatformContext.
+//
+// Data plane: header X-Tenant-Key ("tk_…", exactly one). X-Tenant-ID (id or slug), when given, must name the key's own
+// tenant. Control plane: "Authorization: Bearer rha_…". Errors:
+//   malformed_request    the credential or the claim is given more than once
+//   credential_missing   none is given
+//   credential_unknown   not of the right form, unknown, revoked, expired, or its tenant is not there any more
+//   tenant_suspended     the tenant is suspended
+//   tenant_mismatch      the request names another tenant
+//   database_unavailable and the like, from the look-up
+// One per worker; all of it belongs to the executor's thread. Refusals go to the trail.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "audit/trail.h"
+#include "base/call.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "identity/tenant_context.h"
+#include "net/http_message.h"
+#include "tenancy/registry.h"
+
+namespace rowhouse::identity {
+
+inline constexpr std::string_view kTenantKeyHeader = "X-Tenant-Key";
+inline constexpr std::string_view kTenantIdHeader = "X-Tenant-ID";
+inline constexpr std::string_view kAuthorizationHeader = "Authorization";
+
+class Authenticator {
+ public:
+  Authenticator(tenancy::Registry& registry, audit::Trail& trail, const Clock& clock)
+      : registry_(registry), trail_(trail), clock_(clock) {}
+
+  // The hot path, without a coroutine: the answer if it needs no query, nullopt if tenant() must be awaited.
+  std::optional<Result<TenantContext>> tenant_if_cached(const net::HttpRequest& request);
+  // `request` must live until the task has ended.
+  Task<Result<TenantContext>> tenant(const net::HttpRequest& request, CallOptions options);
+  Task<Result<PlatformContext>> platform(const net::HttpRequest& request, CallOptions options);
+
+  // A tenant that path, host or body names must be the context's: nothing, or tenant_mismatch (recorded).
+  Result<void> check_claim(const TenantContext& context, std::string_view id_or_slug,
+                           const net::HttpRequest& request);
+
+  // Platform work on a tenant's rows, on an admin's behalf; recorded before it is handed out. `purpose` is a few
+  // words for the audit ("show rows to support").
+  Task<Result<TenantContext>> for_platform(const PlatformContext& admin, std::shared_ptr<const tenancy::Tenant> tenant,
+                                           std::string purpose, CallOptions options);
+  // Work that the server itself does on a tenant's rows as a part of what an admin asked for.
+  enum class ServerTask { load_sample_data };
+  Task<Result<TenantContext>> for_server(ServerTask task, std::shared_ptr<const tenancy::Tenant> tenant,
+                                         CallOptions options);
+
+ private:
+  struct Presented;  // what the request holds, form checked
+  Result<Presented> presented(const net::HttpRequest& request) const;
+  Result<TenantContext> admit(const tenancy::KeyEntry& entry, std::string_view claim) const;
+  Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant, std::string_view actor);
+
+  tenancy::Registry& registry_;
+  audit::Trail& trail_;
+  const Clock& clock_;
+};
+
+}  // namespace rowhouse::identity
