@@ -1,0 +1,375 @@
+#include "http/documents.h"
+
+#include <ctime>
+
+#include "base/text.h"
+
+namespace rowhouse::http {
+namespace {
+
+json::Value text_or_null(const std::string& text) { return text.empty() ? json::Value() : json::Value(text); }
+
+json::Value limits_document(const tenancy::Plan& plan) {
+  json::Object limits;
+  for (const auto& [name, value] : plan.limits) {
+    limits.emplace_back(name, value == tenancy::kUnlimited ? json::Value() : json::Value(value));
+  }
+  return limits;
+}
+
+json::Value plan_document(const tenancy::Plan& plan) {
+  json::Array features;
+  for (const std::string& feature : plan.features) features.emplace_back(feature);
+  json::Value document;
+  document.set("name", plan.name);
+  document.set("title", plan.title);
+  document.set("support", text_or_null(plan.support));
+  document.set("limits", limits_document(plan));
+  document.set("features", std::move(features));
+  return document;
+}
+
+void set_identity(json::Value& document, const tenancy::Tenant& tenant) {
+  document.set("id", tenant.id.to_string());
+  document.set("slug", tenant.slug);
+  document.set("name", tenant.name);
+  document.set("status", tenancy::tenant_status_name(tenant.status));
+  document.set("pack", tenant.pack_name);
+}
+
+void set_profile(json::Value& document, const tenancy::Tenant& tenant) {
+  document.set("domain", text_or_null(tenant.domain));
+  document.set("subdomain", text_or_null(tenant.subdomain));
+  document.set("storage", tenancy::storage_choice_name(tenant.storage));
+  document.set("settings", tenant.settings);
+  document.set("branding", tenant.branding);
+  document.set("contact", tenant.contact);
+  document.set("created_at", tenant.created_at);
+  document.set("updated_at", tenant.updated_at);
+  document.set("version", tenant.version);
+}
+
+json::Value names_of(const auto& map) {
+  json::Array names;
+  for (const auto& [name, value] : map) names.emplace_back(name);
+  return names;
+}
+
+std::string_view verb_name(tenancy::Verb verb) {
+  switch (verb) {
+    case tenancy::Verb::read:
+      return "read";
+    case tenancy::Verb::create:
+      return "create";
+    case tenancy::Verb::update:
+      return "update";
+    case tenancy::Verb::remove:
+      return "delete";
+    case tenancy::Verb::import_rows:
+      return "import";
+    case tenancy::Verb::export_rows:
+      return "export";
+  }
+  return "";
+}
+
+json::Value column_document(const tenancy::Column& column) {
+  json::Value document;
+  document.set("name", column.name);
+  document.set("type", column.type);
+  document.set("nullable", column.nullable);
+  document.set("has_default", column.has_default);
+  document.set("read_only", column.read_only || column.generated);
+  document.set("personal_data", column.personal);
+  document.set("description", text_or_null(column.comment));
+  return document;
+}
+
+json::Value resource_document(const tenancy::Resource& resource) {
+  json::Object operations;
+  for (const auto& [verb, operation] : resource.operations) {
+    operations.emplace_back(std::string(verb_name(verb)), operation);
+  }
+  json::Array columns;
+  for (const auto& column : resource.columns) columns.push_back(column_document(column));
+  json::Array key;
+  for (const auto& column : resource.natural_key) key.emplace_back(column);
+  json::Value document;
+  document.set("description", resource.description);
+  document.set("operations", std::move(operations));
+  document.set("natural_key", std::move(key));
+  document.set("columns", std::move(columns));
+  return document;
+}
+
+json::Value function_document(const tenancy::Function& function) {
+  json::Array arguments;
+  for (const auto& argument : function.arguments) {
+    json::Value entry;
+    entry.set("name", argument.name);
+    entry.set("type", argument.type);
+    entry.set("required", !argument.has_default);
+    arguments.push_back(std::move(entry));
+  }
+  json::Value document;
+  document.set("description", function.description);
+  document.set("operation", function.operation);
+  document.set("arguments", std::move(arguments));
+  return document;
+}
+
+// Reads members of an object strictly: collects a fault for each unknown member and each wrong type.
+class Reader {
+ public:
+  explicit Reader(const json::Value& body) : body_(body) {
+    if (body.as_object() == nullptr) fault("", "must be an object");
+  }
+
+  void text(const char* name, std::string& out) { take_text(name, [&](const std::string& value) { out = value; }); }
+  void text(const char* name, std::optional<std::string>& out) {
+    const json::Value* value = take(name);
+    if (value == nullptr) return;
+    if (value->is_null()) {
+      out = "";  // null clears
+    } else if (const std::string* text = value->as_string()) {
+      out = *text;
+    } else {
+      fault(name, "must be a string or null");
+    }
+  }
+  void object(const char* name, std::optional<json::Value>& out) {
+    const json::Value* value = take(name);
+    if (value == nullptr) return;
+    if (value->as_object() == nullptr) {
+      fault(name, "must be an object");
+    } else {
+      out = *value;
+    }
+  }
+  // Calls `use` with the string; `use` returns what is wrong with it, or "".
+  template <class Use>
+  void choice(const char* name, Use use) {
+    take_text(name, [&](const std::string& value) {
+      const std::string wrong = use(value);
+      if (!wrong.empty()) fault(name, wrong);
+    });
+  }
+  void flag(const char* name, auto use) {
+    const json::Value* value = take(name);
+    if (value == nullptr) return;
+    if (const bool* boolean = value->as_bool()) {
+      use(*boolean);
+    } else {
+      fault(name, "must be true or false");
+    }
+  }
+  void require(const char* name) {
+    if (body_.find(name) == nullptr) fault(name, "is required");
+  }
+  void fault(const std::string& name, std::string what) {
+    error_.fields.emplace_back(name.empty() ? "" : "/" + name, std::move(what));
+  }
+  // The error if there was any fault, unknown members included.
+  Result<void> done() {
+    if (const json::Object* object = body_.as_object()) {
+      for (const auto& [name, value] : *object) {
+        if (std::find(known_.begin(), known_.end(), name) == known_.end()) fault(name, "is not known here");
+      }
+    }
+    if (error_.fields.empty()) return {};
+    return error_;
+  }
+
+ private:
+  const json::Value* take(const char* name) {
+    known_.emplace_back(name);
+    return body_.find(name);
+  }
+  void take_text(const char* name, auto use) {
+    const json::Value* value = take(name);
+    if (value == nullptr || value->is_null()) return;
+    if (const std::string* text = value->as_string()) {
+      use(*text);
+    } else {
+      fault(name, "must be a string");
+    }
+  }
+
+  const json::Value& body_;
+  std::vector<std::string> known_;
+  Error error_{ErrorCode::validation_failed, "the content is not valid"};
+};
+
+// "2027-01-31T00:00:00Z"
+std::optional<WallTime> parse_utc(const std::string& text) {
+  std::tm parts{};
+  const char* end = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (end == nullptr || std::string_view(end) != "Z") return std::nullopt;
+  return std::chrono::system_clock::from_time_t(timegm(&parts));
+}
+
+}  // namespace
+
+json::Value tenant_document(const tenancy::Tenant& tenant) {
+  json::Value document;
+  set_identity(document, tenant);
+  document.set("plan", tenant.plan_name);
+  document.set("tier", tenancy::tier_name(tenant.placement.tier));
+  json::Value placement;
+  placement.set("tier", tenancy::tier_name(tenant.placement.tier));
+  placement.set("server", tenant.placement.server);
+  placement.set("database", tenant.placement.database);
+  placement.set("schema", tenant.placement.schema);
+  document.set("placement", std::move(placement));
+  set_profile(document, tenant);
+  return document;
+}
+
+json::Value own_tenant_document(const identity::TenantContext& context) {
+  const tenancy::Tenant& tenant = context.tenant();
+  json::Value document;
+  set_identity(document, tenant);
+  document.set("plan", plan_document(context.plan()));
+  set_profile(document, tenant);
+  return document;
+}
+
+json::Value key_document(const tenancy::ApiKey& key) {
+  json::Value document;
+  document.set("id", key.id.to_string());
+  document.set("name", key.name);
+  document.set("hint", key.hint);
+  document.set("created_at", text_or_null(key.created_at));
+  document.set("expires_at", text_or_null(key.expires_at));
+  document.set("revoked_at", text_or_null(key.revoked_at));
+  document.set("last_used_at", text_or_null(key.last_used_at));
+  return document;
+}
+
+json::Value pack_summary(const tenancy::Pack& pack) {
+  const tenancy::Manifest& manifest = pack.manifest;
+  json::Array plans, services;
+  for (const auto& plan : manifest.plans) plans.emplace_back(plan.name);
+  for (const auto& service : manifest.services) services.emplace_back(service);
+  json::Value document;
+  document.set("name", manifest.name);
+  document.set("title", manifest.title);
+  document.set("version", manifest.version);
+  document.set("description", manifest.description);
+  document.set("default_tier", tenancy::tier_name(manifest.default_tier));
+  document.set("default_plan", manifest.default_plan);
+  document.set("services", std::move(services));
+  document.set("plans", std::move(plans));
+  document.set("resources", names_of(pack.resources));
+  document.set("functions", names_of(pack.functions));
+  return document;
+}
+
+json::Value pack_document(const tenancy::Pack& pack) {
+  json::Value document = pack_summary(pack);
+  json::Array plans;
+  for (const auto& plan : pack.manifest.plans) plans.push_back(plan_document(plan));
+  json::Object resources, functions, features;
+  for (const auto& [name, resource] : pack.resources) resources.emplace_back(name, resource_document(resource));
+  for (const auto& [name, function] : pack.functions) functions.emplace_back(name, function_document(function));
+  for (const auto& [name, description] : pack.manifest.features) features.emplace_back(name, description);
+  json::Object settings;
+  for (const auto& setting : pack.manifest.settings) {
+    json::Value entry;
+    entry.set("type", setting.type);
+    entry.set("default", setting.default_value);
+    entry.set("description", setting.description);
+    settings.emplace_back(setting.name, std::move(entry));
+  }
+  document.set("plans", std::move(plans));
+  document.set("features", std::move(features));
+  document.set("settings", std::move(settings));
+  document.set("resources", std::move(resources));
+  document.set("functions", std::move(functions));
+  return document;
+}
+
+json::Value install_report_document(const tenancy::InstallReport& report) {
+  json::Array migrated, failed;
+  for (const auto& target : report.migrated) migrated.emplace_back(target);
+  for (const auto& [target, why] : report.failed) {
+    json::Value entry;
+    entry.set("target", target);
+    entry.set("error", why);
+    failed.push_back(std::move(entry));
+  }
+  json::Value document;
+  document.set("pack", report.pack);
+  document.set("from_version", text_or_null(report.from_version));
+  document.set("to_version", report.to_version);
+  document.set("migrated", std::move(migrated));
+  document.set("unchanged", static_cast<std::int64_t>(report.unchanged));
+  document.set("failed", std::move(failed));
+  return document;
+}
+
+Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
+  tenancy::NewTenant tenant;
+  std::optional<json::Value> settings, branding, contact;
+  Reader reader(body);
+  reader.require("name");
+  reader.require("pack");
+  reader.text("name", tenant.name);
+  reader.text("slug", tenant.slug);
+  reader.text("pack", tenant.pack);
+  reader.text("plan", tenant.plan);
+  reader.text("domain", tenant.domain);
+  reader.text("subdomain", tenant.subdomain);
+  reader.text("admin_email", tenant.admin_email);
+  reader.choice("tier", [&](const std::string& text) {
+    tenant.tier = tenancy::parse_tier(text);
+    return tenant.tier ? "" : "must be pool, schema or database";
+  });
+  reader.choice("storage", [&](const std::string& text) {
+    const auto choice = tenancy::parse_storage_choice(text);
+    if (choice) tenant.storage = *choice;
+    return choice ? "" : "must be byos, provisioned or none";
+  });
+  reader.flag("sample_data", [&](bool load) {
+    using Sample = tenancy::NewTenant::SampleRows;
+    tenant.sample_rows = load ? Sample::load : Sample::none;
+  });
+  reader.object("settings", settings);
+  reader.object("branding", branding);
+  reader.object("contact", contact);
+  TRY_DO(reader.done());
+  const json::Value empty{json::Object()};
+  tenant.settings = settings.value_or(empty);
+  tenant.branding = branding.value_or(empty);
+  tenant.contact = contact.value_or(empty);
+  return tenant;
+}
+
+Result<tenancy::TenantChange> read_tenant_change(const json::Value& body) {
+  tenancy::TenantChange change;
+  Reader reader(body);
+  reader.text("name", change.name);
+  reader.text("plan", change.plan);
+  reader.text("domain", change.domain);
+  reader.text("subdomain", change.subdomain);
+  reader.object("settings", change.settings);
+  reader.object("branding", change.branding);
+  reader.object("contact", change.contact);
+  TRY_DO(reader.done());
+  return change;
+}
+
+Result<KeyRequest> read_key_request(const json::Value& body) {
+  KeyRequest request;
+  Reader reader(body);
+  reader.require("name");
+  reader.text("name", request.name);
+  reader.choice("expires_at", [&](const std::string& text) {
+    request.expires_at = parse_utc(text);
+    return request.expires_at ? "" : "must be a UTC time such as 2027-01-31T00:00:00Z";
+  });
+  TRY_DO(reader.done());
+  return request;
+}
+
+}  // namespace rowhouse::http

@@ -1,0 +1,166 @@
+#include <algorithm>
+
+#include "base/embedded.h"
+#include "base/text.h"
+#include "http/openapi.h"
+#include "http/routes/routes.h"
+#include "http/schemas.h"
+
+namespace rowhouse::http {
+namespace {
+
+using identity::PlatformContext;
+
+constexpr std::string_view kStaticFolder = "src/http/static/";
+// The reference page loads nothing from elsewhere and runs no inline script.
+constexpr std::string_view kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+std::string_view content_type_of(std::string_view path) {
+  if (path.ends_with(".html")) return "text/html; charset=utf-8";
+  if (path.ends_with(".css")) return "text/css; charset=utf-8";
+  if (path.ends_with(".js")) return "text/javascript; charset=utf-8";
+  if (path.ends_with(".svg")) return "image/svg+xml";
+  return "application/octet-stream";
+}
+
+class OpenRoutes {
+ public:
+  OpenRoutes(const Router& router, const Dependencies& dependencies, const ApiOptions& options)
+      : router_(router), dependencies_(dependencies), options_(options) {}
+
+  // The process lives.
+  Reply health(Call&) const {
+    json::Value document;
+    document.set("status", "ok");
+    co_return json_response(200, document);
+  }
+
+  // Requests can be served: the database answers.
+  Reply ready(Call&) const {
+    if (!dependencies_.database_ready()) {
+      co_return Error(ErrorCode::database_unavailable, "the database is being restarted");
+    }
+    json::Value document;
+    document.set("status", "ready");
+    co_return json_response(200, document);
+  }
+
+  Reply openapi(Call& call) const {
+    CO_TRY(const auto parameters, read_query(call.request, {"pack"}));
+    const std::string pack = parameters.empty() ? "" : parameters.front().second;
+    if (!pack.empty() && !dependencies_.registry.find_pack(pack)) {
+      co_return Error(ErrorCode::not_found, "there is no pack \"" + pack + "\"");
+    }
+    std::vector<RouteInfo> infos;
+    for (const Route& route : router_.routes()) infos.push_back(route.info);
+    co_return json_response(200, build_openapi(infos, dependencies_.registry.packs(), pack));
+  }
+
+  Reply page(Call&) const { co_return file("docs.html"); }
+  Reply asset(Call& call) const { co_return file(call.parameters[0]); }
+
+  Reply status(Call& call, const PlatformContext&) const {
+    CO_TRY(const auto platform, co_await dependencies_.tenants.status(call.options));
+    co_return json_response(200, status_document(platform));
+  }
+
+ private:
+  static Result<net::HttpResponse> file(std::string_view name) {
+    const std::string path = std::string(kStaticFolder) + std::string(name);
+    for (const EmbeddedFile& candidate : embedded_files()) {
+      if (candidate.path != path) continue;
+      net::HttpResponse response(200);
+      response.headers.emplace_back("Content-Type", content_type_of(path));
+      response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
+      response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+      response.headers.emplace_back("Referrer-Policy", "no-referrer");
+      response.headers.emplace_back("Cache-Control", "no-cache");
+      response.body = candidate.content;
+      return response;
+    }
+    return Error(ErrorCode::unknown_route, "there is no such page");
+  }
+
+  json::Value status_document(const tenancy::PlatformStatus& platform) const {
+    json::Array by, databases;
+    std::int64_t total = 0;
+    for (const auto& count : platform.counts) {
+      total += count.tenants;
+      json::Value entry;
+      entry.set("pack", count.pack);
+      entry.set("plan", count.plan);
+      entry.set("tier", count.tier);
+      entry.set("status", count.status);
+      entry.set("tenants", count.tenants);
+      by.push_back(std::move(entry));
+    }
+    for (const auto& [name, bytes] : platform.databases) {
+      json::Value entry;
+      entry.set("name", name);
+      entry.set("bytes", bytes);
+      databases.push_back(std::move(entry));
+    }
+    json::Value tenants, connections, document;
+    tenants.set("total", total);
+    tenants.set("by", std::move(by));
+    connections.set("used", platform.connections);
+    connections.set("max", platform.max_connections);
+    document.set("version", options_.version);
+    document.set("postgresql", platform.server_version);
+    document.set("tenants", std::move(tenants));
+    document.set("databases", std::move(databases));
+    document.set("connections", std::move(connections));
+    document.set("node", node_document());
+    return document;
+  }
+
+  json::Value node_document() const {
+    const NodeStatus node = dependencies_.node_status();
+    const session::TenantDatabaseStats pools = dependencies_.database.stats();
+    json::Value document;
+    document.set("workers", static_cast<std::int64_t>(node.workers));
+    document.set("uptime_seconds", node.uptime_seconds);
+    document.set("requests", static_cast<std::int64_t>(node.requests));
+    document.set("pools", static_cast<std::int64_t>(pools.pools));
+    document.set("open_connections", static_cast<std::int64_t>(pools.open_connections));
+    document.set("busy_connections", static_cast<std::int64_t>(pools.busy_connections));
+    document.set("waiting", static_cast<std::int64_t>(pools.waiting));
+    return document;
+  }
+
+  const Router& router_;
+  Dependencies dependencies_;
+  const ApiOptions& options_;
+};
+
+}  // namespace
+
+void add_open_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options) {
+  using net::Method;
+  // Shared by the handlers below, which live as long as the router.
+  const auto routes = std::make_shared<OpenRoutes>(router, dependencies, options);
+  const auto on = [&](const char* path, const char* id, const char* title, const char* tag, auto member,
+                      json::Value schema, const char* type) {
+    router.add(RouteInfo(Method::get, path, Audience::open, id, title).in(tag).returns(200, std::move(schema)).response_type(type),
+               OpenHandler([routes, member](Call& call) { return ((*routes).*member)(call); }));
+  };
+  const json::Value text = json::Object{{"type", "string"}};
+  const json::Value object = json::Object{{"type", "object"}};
+  on("/healthz", "getHealth", "Is the process alive?", "Server", &OpenRoutes::health, object, "application/json");
+  on("/readyz", "getReadiness", "Can requests be served?", "Server", &OpenRoutes::ready, object, "application/json");
+  on("/docs", "getReferencePage", "This reference, for a browser", "Server", &OpenRoutes::page, text, "text/html");
+  on("/docs/{asset}", "getReferenceAsset", "Script and style of the reference page", "Server", &OpenRoutes::asset, text, "*/*");
+  router.add(RouteInfo(Method::get, "/openapi.json", Audience::open, "getOpenApi", "This document")
+                 .in("Server")
+                 .query("pack", "Only the resources of this pack", text)
+                 .returns(200, object),
+             OpenHandler([routes](Call& call) { return routes->openapi(call); }));
+  router.add(RouteInfo(Method::get, "/v1/status", Audience::platform, "getStatus", "The platform at a glance")
+                 .in("Server")
+                 .returns(200, ref("Status")),
+             PlatformHandler([routes](Call& call, const PlatformContext& context) { return routes->status(call, context); }));
+}
+
+}  // namespace rowhouse::http

@@ -1,0 +1,45 @@
+#include <algorithm>
+
+#include "base/text.h"
+#include "data/data_service.h"
+#include "http/routes/routes.h"
+
+namespace rowhouse::http {
+
+net::HttpResponse json_response(int status, const json::Value& document) {
+  net::HttpResponse response(status);
+  response.headers.emplace_back("Content-Type", "application/json");
+  response.body = json::serialize(document);
+  return response;
+}
+
+std::string media_type(const net::HttpRequest& request) {
+  const std::string_view text = request.header("Content-Type").value_or("");
+  return to_lower_ascii(trim(text.substr(0, text.find(';'))));
+}
+
+Task<Result<std::string>> read_json_text(net::HttpRequest& request, std::uint64_t limit) {
+  const std::string type = media_type(request);
+  if (type != "application/json") {
+    co_return Error(ErrorCode::unsupported_media_type, "the body must be application/json");
+  }
+  co_return co_await net::read_whole_body(request, limit);
+}
+
+Task<Result<json::Value>> read_json(net::HttpRequest& request, std::uint64_t limit) {
+  CO_TRY(const std::string text, co_await read_json_text(request, limit));
+  co_return json::parse(text);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> read_query(const net::HttpRequest& request,
+                                                                    std::initializer_list<std::string_view> known) {
+  TRY(auto parameters, data::parse_parameters(request.query));
+  for (const auto& [name, value] : parameters) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return Error(ErrorCode::invalid_parameter, "there is no parameter \"" + name + "\" here");
+    }
+  }
+  return parameters;
+}
+
+}  // namespace rowhouse::http

@@ -1,0 +1,301 @@
+#include "http/schemas.h"
+
+#include <string>
+
+namespace rowhouse::http {
+namespace {
+
+// JSON as text, because a schema is read far more often than it is changed.
+constexpr std::string_view kTenantSchemas = R"json({
+"Tier": {"type": "string", "enum": ["pool", "schema", "database"],
+  "description": "Where a tenant's rows live: in a schema shared with others, in a schema of its own, in a database of its own"},
+"TenantStatus": {"type": "string", "enum": ["provisioning", "active", "suspended", "archived", "deleting"]},
+"StorageChoice": {"type": "string", "enum": ["byos", "provisioned", "none"],
+  "description": "Object storage: the tenant's own, provisioned by the platform, or none"},
+"Placement": {"type": "object", "description": "Where the tenant's rows live", "properties": {
+  "tier": {"$ref": "#/components/schemas/Tier"},
+  "server": {"type": "string"},
+  "database": {"type": "string"},
+  "schema": {"type": "string"}},
+  "required": ["tier", "server", "database", "schema"]},
+"Tenant": {"type": "object", "description": "One customer organisation", "properties": {
+  "id": {"type": "string", "format": "uuid"},
+  "slug": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
+    "description": "Short name, unique on the platform"},
+  "name": {"type": "string"},
+  "status": {"$ref": "#/components/schemas/TenantStatus"},
+  "pack": {"type": "string"},
+  "plan": {"type": "string"},
+  "tier": {"$ref": "#/components/schemas/Tier"},
+  "domain": {"type": ["string", "null"]},
+  "subdomain": {"type": ["string", "null"]},
+  "storage": {"$ref": "#/components/schemas/StorageChoice"},
+  "settings": {"type": "object", "description": "Values of the settings that the pack declares"},
+  "branding": {"type": "object"},
+  "contact": {"type": "object"},
+  "placement": {"$ref": "#/components/schemas/Placement"},
+  "created_at": {"type": "string", "format": "date-time"},
+  "updated_at": {"type": "string", "format": "date-time"},
+  "version": {"type": "integer", "format": "int64", "description": "Rises with every change; the ETag is \"v<version>\""}},
+  "required": ["id", "slug", "name", "status", "pack", "plan", "tier", "domain", "subdomain", "storage", "settings",
+    "branding", "contact", "placement", "created_at", "updated_at", "version"]},
+"OwnTenant": {"type": "object", "description": "The tenant of the key, with what its plan allows", "properties": {
+  "id": {"type": "string", "format": "uuid"},
+  "slug": {"type": "string"},
+  "name": {"type": "string"},
+  "status": {"$ref": "#/components/schemas/TenantStatus"},
+  "pack": {"type": "string"},
+  "plan": {"$ref": "#/components/schemas/Plan"},
+  "domain": {"type": ["string", "null"]},
+  "subdomain": {"type": ["string", "null"]},
+  "storage": {"$ref": "#/components/schemas/StorageChoice"},
+  "settings": {"type": "object"},
+  "branding": {"type": "object"},
+  "contact": {"type": "object"},
+  "created_at": {"type": "string", "format": "date-time"},
+  "updated_at": {"type": "string", "format": "date-time"},
+  "version": {"type": "integer", "format": "int64"}},
+  "required": ["id", "slug", "name", "status", "pack", "plan", "domain", "subdomain", "storage", "settings", "branding",
+    "contact", "created_at", "updated_at", "version"]},
+"TenantPage": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Tenant"}},
+  "next_cursor": {"type": ["string", "null"], "description": "Parameter cursor of the next page; null at the end"}},
+  "required": ["data", "next_cursor"]},
+"TenantCreate": {"type": "object", "additionalProperties": false, "properties": {
+  "name": {"type": "string", "minLength": 1, "maxLength": 200},
+  "slug": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
+    "description": "Made from the name if left out"},
+  "pack": {"type": "string", "description": "Name of an installed pack"},
+  "plan": {"type": "string", "description": "The pack's default plan if left out"},
+  "tier": {"$ref": "#/components/schemas/Tier", "description": "The pack's default tier if left out"},
+  "domain": {"type": "string"},
+  "subdomain": {"type": "string", "description": "The slug if left out"},
+  "storage": {"$ref": "#/components/schemas/StorageChoice"},
+  "admin_email": {"type": "string", "format": "email"},
+  "settings": {"type": "object", "description": "Settings that differ from the pack's defaults"},
+  "branding": {"type": "object"},
+  "contact": {"type": "object"},
+  "sample_data": {"type": "boolean", "default": false, "description": "Load the pack's sample rows"}},
+  "required": ["name", "pack"]},
+"TenantCreated": {"type": "object", "properties": {
+  "tenant": {"$ref": "#/components/schemas/Tenant"},
+  "api_key": {"type": "string", "description": "The tenant's first key, shown here and never again"},
+  "sample_rows": {"type": "integer", "format": "int64", "description": "Sample rows that were loaded"}},
+  "required": ["tenant", "api_key", "sample_rows"]},
+"TenantUpdate": {"type": "object", "additionalProperties": false, "description": "What is left out stays as it is",
+  "properties": {
+  "name": {"type": "string", "minLength": 1, "maxLength": 200},
+  "plan": {"type": "string"},
+  "domain": {"type": ["string", "null"]},
+  "subdomain": {"type": ["string", "null"]},
+  "settings": {"type": "object"},
+  "branding": {"type": "object"},
+  "contact": {"type": "object"}}},
+"Key": {"type": "object", "description": "An API key of a tenant, without its secret", "properties": {
+  "id": {"type": "string", "format": "uuid"},
+  "name": {"type": "string"},
+  "hint": {"type": "string", "description": "The few characters of the secret by which people recognise it"},
+  "created_at": {"type": "string", "format": "date-time"},
+  "expires_at": {"type": ["string", "null"], "format": "date-time"},
+  "revoked_at": {"type": ["string", "null"], "format": "date-time"},
+  "last_used_at": {"type": ["string", "null"], "format": "date-time"}},
+  "required": ["id", "name", "hint", "created_at", "expires_at", "revoked_at", "last_used_at"]},
+"KeyList": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}}, "required": ["data"]},
+"KeyCreate": {"type": "object", "additionalProperties": false, "properties": {
+  "name": {"type": "string", "minLength": 1},
+  "expires_at": {"type": ["string", "null"], "format": "date-time", "description": "Never, if left out or null"}},
+  "required": ["name"]},
+"KeyCreated": {"type": "object", "properties": {
+  "key": {"$ref": "#/components/schemas/Key"},
+  "secret": {"type": "string", "description": "The key itself (tk_…), shown here and never again"}},
+  "required": ["key", "secret"]}
+})json";
+
+constexpr std::string_view kPackSchemas = R"json({
+"PackSummary": {"type": "object", "description": "A product that tenants subscribe to", "properties": {
+  "name": {"type": "string"},
+  "title": {"type": "string"},
+  "version": {"type": "string"},
+  "description": {"type": "string"},
+  "default_tier": {"$ref": "#/components/schemas/Tier"},
+  "default_plan": {"type": "string"},
+  "services": {"type": "array", "items": {"type": "string"}},
+  "plans": {"type": "array", "items": {"type": "string"}, "description": "Names of the plans"},
+  "resources": {"type": "array", "items": {"type": "string"}, "description": "Names of the resources"},
+  "functions": {"type": "array", "items": {"type": "string"}, "description": "Names of the functions"}},
+  "required": ["name", "title", "version", "description", "default_tier", "default_plan", "services", "plans",
+    "resources", "functions"]},
+"PackList": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/PackSummary"}}}, "required": ["data"]},
+"Plan": {"type": "object", "description": "What a tenant of this plan may use", "properties": {
+  "name": {"type": "string"},
+  "title": {"type": "string"},
+  "support": {"type": ["string", "null"]},
+  "limits": {"type": "object", "additionalProperties": {"type": ["integer", "null"], "format": "int64"},
+    "description": "By name; null means unlimited"},
+  "features": {"type": "array", "items": {"type": "string"}}},
+  "required": ["name", "title", "support", "limits", "features"]},
+"PackColumn": {"type": "object", "description": "A column of a resource", "properties": {
+  "name": {"type": "string"},
+  "type": {"type": "string", "description": "The database's name of the type"},
+  "nullable": {"type": "boolean"},
+  "has_default": {"type": "boolean"},
+  "read_only": {"type": "boolean", "description": "Kept by the database; refused in bodies"},
+  "personal_data": {"type": "boolean", "description": "Data about a person"},
+  "description": {"type": ["string", "null"]}},
+  "required": ["name", "type", "nullable", "has_default", "read_only", "personal_data", "description"]},
+"PackResource": {"type": "object", "description": "A table or view", "properties": {
+  "description": {"type": "string"},
+  "operations": {"type": "object", "additionalProperties": {"type": "string"},
+    "description": "Verb to the feature that a plan needs for it"},
+  "natural_key": {"type": "array", "items": {"type": "string"}},
+  "columns": {"type": "array", "items": {"$ref": "#/components/schemas/PackColumn"}}},
+  "required": ["description", "operations", "natural_key", "columns"]},
+"PackFunction": {"type": "object", "properties": {
+  "description": {"type": "string"},
+  "operation": {"type": "string"},
+  "arguments": {"type": "array", "items": {"type": "object", "properties": {
+    "name": {"type": "string"},
+    "type": {"type": "string"},
+    "required": {"type": "boolean"}}, "required": ["name", "type", "required"]}}},
+  "required": ["description", "operation", "arguments"]},
+"PackDetail": {"type": "object", "description": "What a pack declares, with the catalog of its tables", "properties": {
+  "name": {"type": "string"},
+  "title": {"type": "string"},
+  "version": {"type": "string"},
+  "description": {"type": "string"},
+  "default_tier": {"$ref": "#/components/schemas/Tier"},
+  "default_plan": {"type": "string"},
+  "services": {"type": "array", "items": {"type": "string"}},
+  "plans": {"type": "array", "items": {"$ref": "#/components/schemas/Plan"}},
+  "features": {"type": "object", "additionalProperties": {"type": "string"},
+    "description": "Name to what it allows"},
+  "settings": {"type": "object", "additionalProperties": {"type": "object"}},
+  "resources": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/PackResource"}},
+  "functions": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/PackFunction"}}},
+  "required": ["name", "title", "version", "description", "default_tier", "default_plan", "services", "plans",
+    "features", "settings", "resources", "functions"]},
+"PackBundle": {"type": "object", "additionalProperties": false, "description": "The files of a pack", "properties": {
+  "manifest": {"type": "object", "description": "The content of pack.json"},
+  "migrations": {"type": "array", "items": {"type": "object", "properties": {
+    "name": {"type": "string", "description": "File name without .sql", "examples": ["0001_books"]},
+    "sql": {"type": "string"}}, "required": ["name", "sql"]}},
+  "samples": {"type": "array", "items": {"type": "object", "properties": {
+    "resource": {"type": "string"},
+    "csv": {"type": "string"}}, "required": ["resource", "csv"]}}},
+  "required": ["manifest", "migrations"]},
+"InstallReport": {"type": "object", "properties": {
+  "pack": {"type": "string"},
+  "from_version": {"type": ["string", "null"], "description": "Version that was installed before, if any"},
+  "to_version": {"type": "string"},
+  "migrated": {"type": "array", "items": {"type": "string"}, "description": "Places that changed"},
+  "unchanged": {"type": "integer", "format": "int64", "description": "Number of places that were up to date"},
+  "failed": {"type": "array", "description": "Places that must be mended; install again afterwards",
+    "items": {"type": "object", "properties": {"target": {"type": "string"}, "error": {"type": "string"}},
+      "required": ["target", "error"]}}},
+  "required": ["pack", "to_version", "migrated", "unchanged", "failed"]}
+})json";
+
+constexpr std::string_view kOtherSchemas = R"json({
+"Status": {"type": "object", "description": "The platform at a glance", "properties": {
+  "version": {"type": "string", "description": "Version of Rowhouse"},
+  "postgresql": {"type": "string", "description": "Version of PostgreSQL"},
+  "tenants": {"type": "object", "properties": {
+    "total": {"type": "integer", "format": "int64"},
+    "by": {"type": "array", "items": {"type": "object", "properties": {
+      "pack": {"type": "string"},
+      "plan": {"type": "string"},
+      "tier": {"$ref": "#/components/schemas/Tier"},
+      "status": {"$ref": "#/components/schemas/TenantStatus"},
+      "tenants": {"type": "integer", "format": "int64"}},
+      "required": ["pack", "plan", "tier", "status", "tenants"]}}},
+    "required": ["total", "by"]},
+  "databases": {"type": "array", "items": {"type": "object", "properties": {
+    "name": {"type": "string"},
+    "bytes": {"type": "integer", "format": "int64"}}, "required": ["name", "bytes"]}},
+  "connections": {"type": "object", "description": "Connections of the PostgreSQL server", "properties": {
+    "used": {"type": "integer", "format": "int64"},
+    "max": {"type": "integer", "format": "int64"}}, "required": ["used", "max"]},
+  "node": {"type": "object", "description": "The server that answers", "properties": {
+    "pools": {"type": "integer", "format": "int64"},
+    "open_connections": {"type": "integer", "format": "int64"},
+    "busy_connections": {"type": "integer", "format": "int64"},
+    "waiting": {"type": "integer", "format": "int64"},
+    "requests": {"type": "integer", "format": "int64"},
+    "uptime_seconds": {"type": "number"},
+    "workers": {"type": "integer", "format": "int64"}}}},
+  "required": ["version", "postgresql", "tenants", "databases", "connections", "node"]},
+"Health": {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]},
+"OpenApi": {"type": "object", "description": "An OpenAPI 3.1 document"},
+"ImportReport": {"type": "object", "description": "What became of the rows of an import", "properties": {
+  "inserted": {"type": "integer", "format": "int64"},
+  "updated": {"type": "integer", "format": "int64"},
+  "duplicates": {"type": "integer", "format": "int64", "description": "Rows whose natural key was there already"},
+  "rejected": {"type": "integer", "format": "int64"},
+  "rows": {"type": "array", "description": "The rows that need attention", "items": {"type": "object", "properties": {
+    "row": {"type": "integer", "format": "int64", "description": "Number of the row in the file, from 1"},
+    "line": {"type": "integer", "format": "int64", "description": "Line of the file on which the row begins"},
+    "status": {"type": "string", "enum": ["duplicate", "rejected"]},
+    "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}}},
+    "required": ["row", "status"]}}},
+  "required": ["inserted", "updated", "duplicates", "rejected", "rows"]},
+"Row": {"type": "object", "description": "A row; its members are the columns of the resource"},
+"RowPage": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}},
+  "next_cursor": {"type": ["string", "null"]},
+  "count": {"type": "integer", "format": "int64"}},
+  "required": ["data", "next_cursor"]},
+"FieldError": {"type": "object", "description": "One fault of the input", "properties": {
+  "path": {"type": "string", "description": "Where: a JSON Pointer into the body, or the name of a parameter"},
+  "message": {"type": "string"}},
+  "required": ["path", "message"]},
+"Problem": {"type": "object", "description": "Why a request failed (RFC 9457)", "properties": {
+  "type": {"type": "string", "format": "uri-reference", "examples": ["urn:rowhouse:error:validation_failed"]},
+  "title": {"type": "string", "examples": ["The content is not valid"]},
+  "status": {"type": "integer", "examples": [422]},
+  "code": {"type": "string", "description": "Stable name of the error, for programs",
+    "examples": ["validation_failed"]},
+  "detail": {"type": "string", "description": "What happened, for people"},
+  "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+  "request_id": {"type": "string", "description": "Finds the request in the server's log"}},
+  "required": ["title", "status", "code", "request_id"]}
+})json";
+
+json::Object load() {
+  json::Object all;
+  for (const std::string_view text : {kTenantSchemas, kPackSchemas, kOtherSchemas}) {
+    json::Value part = json::parse(text).value();  // text of ours: a fault is a bug, found by the first test
+    for (json::Member& member : *part.as_object()) all.push_back(std::move(member));
+  }
+  return all;
+}
+
+}  // namespace
+
+const json::Object& component_schemas() {
+  static const json::Object schemas = load();
+  return schemas;
+}
+
+json::Value ref(std::string_view name) {
+  return json::Object{{"$ref", "#/components/schemas/" + std::string(name)}};
+}
+
+json::Value string_schema() { return json::Object{{"type", "string"}}; }
+
+json::Value boolean_schema() { return json::Object{{"type", "boolean"}}; }
+
+json::Value integer_schema(std::int64_t minimum, std::int64_t maximum,
+                           std::optional<std::int64_t> by_default) {
+  json::Value schema = json::Object{{"type", "integer"}, {"minimum", minimum}, {"maximum", maximum}};
+  if (by_default) schema.set("default", *by_default);
+  return schema;
+}
+
+json::Value enum_schema(const std::vector<std::string_view>& values) {
+  json::Array allowed(values.begin(), values.end());
+  return json::Object{{"type", "string"}, {"enum", std::move(allowed)}};
+}
+
+}  // namespace rowhouse::http
