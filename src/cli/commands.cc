@@ -1,0 +1,58 @@
+#include "cli/commands.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <istream>
+#include <iterator>
+#include <ostream>
+
+#include "base/text.h"
+#include "cli/api_client.h"
+
+namespace rowhouse::cli {
+
+Option json_option() { return {"json", "", "Print the server's answer as JSON"}; }
+
+ExitCode print_json(const Terminal& terminal, const json::Value& body) {
+  terminal.out << json::serialize_pretty(body) << '\n';
+  return ExitCode::ok;
+}
+
+Result<std::string> read_text_argument(const Terminal& terminal, const std::string& argument) {
+  if (argument == "-") {
+    return std::string(std::istreambuf_iterator<char>(terminal.in), std::istreambuf_iterator<char>());
+  }
+  const std::string_view start = trim(argument);
+  if (start.starts_with('{') || start.starts_with('[')) return argument;
+  std::ifstream file(argument, std::ios::binary);
+  if (!file) return usage_error(fmt::format("cannot read {}: {}", argument, std::strerror(errno)));
+  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+Result<void> write_secret_file(const std::string& path, std::string_view secret) {
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    return Error(ErrorCode::conflict, fmt::format("cannot create {}: {}", path, std::strerror(errno)));
+  }
+  const std::string line = std::string(secret) + "\n";
+  const auto written = write(descriptor, line.data(), line.size());
+  const bool closed = close(descriptor) == 0;
+  if (written != static_cast<ssize_t>(line.size()) || !closed) {
+    return Error(ErrorCode::disk_full, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+  }
+  return {};
+}
+
+std::optional<std::string> ask(const Terminal& terminal, std::string_view question) {
+  terminal.err << question << std::flush;
+  std::string line;
+  if (!std::getline(terminal.in, line)) return std::nullopt;
+  return std::string(trim(line));
+}
+
+}  // namespace rowhouse::cli

@@ -1,0 +1,32 @@
+// The client commands, group by group. Each speaks the HTTP API of a server and knows nothing else.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "cli/command.h"
+
+namespace rowhouse::cli {
+
+std::vector<Command> tenant_commands();
+std::vector<Command> key_commands();
+std::vector<Command> pack_commands();
+std::vector<Command> data_commands();
+std::vector<Command> status_commands();
+
+// --json, which every command that prints an answer offers.
+Option json_option();
+// Prints `body` as pretty JSON.
+ExitCode print_json(const Terminal& terminal, const json::Value& body);
+// A JSON file, "-" for standard input, or the text itself when it begins like JSON. Error: invalid_parameter.
+Result<std::string> read_text_argument(const Terminal& terminal, const std::string& argument);
+// Writes a secret to a new file that only its owner may read. Error: conflict if the file is there already.
+Result<void> write_secret_file(const std::string& path, std::string_view secret);
+// Asks on the terminal and reads one line; nullopt at the end of the input.
+std::optional<std::string> ask(const Terminal& terminal, std::string_view question);
+
+}  // namespace rowhouse::cli

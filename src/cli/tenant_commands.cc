@@ -1,0 +1,409 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <ostream>
+
+#include "base/text.h"
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "tenancy/bundle.h"
+
+namespace rowhouse::cli {
+namespace {
+
+constexpr std::string_view kTenants = "/v1/tenants";
+
+void print_tenant(const Terminal& terminal, const json::Value& tenant) {
+  const json::Value* placement = tenant.find("placement");
+  const std::string database = placement == nullptr ? "" : text_of(*placement, "database");
+  const std::string schema = placement == nullptr ? "" : text_of(*placement, "schema");
+  print_fields(terminal, {{"Slug", text_of(tenant, "slug")},
+                          {"Name", text_of(tenant, "name")},
+                          {"Id", text_of(tenant, "id")},
+                          {"Status", text_of(tenant, "status")},
+                          {"Pack", text_of(tenant, "pack")},
+                          {"Plan", text_of(tenant, "plan")},
+                          {"Tier", text_of(tenant, "tier")},
+                          {"Database", database},
+                          {"Schema", schema},
+                          {"Domain", text_of(tenant, "domain")},
+                          {"Subdomain", text_of(tenant, "subdomain")},
+                          {"Storage", text_of(tenant, "storage")},
+                          {"Settings", text_of(tenant, "settings")},
+                          {"Branding", text_of(tenant, "branding")},
+                          {"Contact", text_of(tenant, "contact")},
+                          {"Created", text_of(tenant, "created_at")},
+                          {"Updated", text_of(tenant, "updated_at")},
+                          {"Version", text_of(tenant, "version")}});
+}
+
+ExitCode show_tenant(Invocation& invocation, const ApiReply& reply) {
+  if (invocation.json()) return print_json(invocation.terminal(), reply.body);
+  print_tenant(invocation.terminal(), reply.body);
+  return ExitCode::ok;
+}
+
+// Sets `member` of `body` when the option was given. "" stays: it clears an optional member.
+void copy_option(const Invocation& invocation, std::string_view option, std::string member, json::Value& body) {
+  if (invocation.has(option)) body.set(std::move(member), json::Value(invocation.value(option)));
+}
+
+Result<void> copy_json_option(const Invocation& invocation, std::string_view option, json::Value& body) {
+  if (!invocation.has(option)) return {};
+  TRY(const auto text, read_text_argument(invocation.terminal(), invocation.value(option)));
+  auto parsed = json::parse(text);
+  if (!parsed.ok()) return usage_error(fmt::format("--{}: {}", option, parsed.error().message));
+  body.set(std::string(option), std::move(*parsed));
+  return {};
+}
+
+// A numbered menu; the index of what was chosen. Error: cancelled when the input ends.
+Result<std::size_t> choose(const Terminal& terminal, std::string_view question, const std::vector<std::string>& lines,
+                           std::optional<std::size_t> by_default) {
+  terminal.err << question << '\n';
+  for (std::size_t i = 0; i < lines.size(); ++i) terminal.err << fmt::format("  {}  {}\n", i + 1, printable(lines[i]));
+  const std::string offer = by_default.has_value() ? fmt::format(" [{}]", *by_default + 1) : "";
+  for (;;) {
+    const auto answer = ask(terminal, fmt::format("Choose 1 to {}{}: ", lines.size(), offer));
+    if (!answer.has_value()) return Error(ErrorCode::cancelled, "nothing was chosen, and nothing was created");
+    if (answer->empty() && by_default.has_value()) return *by_default;
+    const auto number = parse_int64(*answer);
+    if (number.has_value() && *number >= 1 && *number <= static_cast<std::int64_t>(lines.size())) {
+      return static_cast<std::size_t>(*number - 1);
+    }
+    terminal.err << fmt::format("Please answer with a number from 1 to {}.\n", lines.size());
+  }
+}
+
+// The three choices, asked for on a terminal when --storage was left out.
+Result<std::string> storage_choice(const Invocation& invocation) {
+  if (invocation.has("storage")) return invocation.value("storage");
+  const Terminal& terminal = invocation.terminal();
+  if (!terminal.in_is_terminal || !terminal.err_is_terminal) return std::string("none");
+  constexpr std::array kChoices = {"byos", "provisioned", "none"};
+  const std::vector<std::string> lines = {"Its own storage: the customer brings a bucket or a share (byos)",
+                                          "Storage that Rowhouse provisions for it (provisioned)", "None for now (none)"};
+  TRY(const std::size_t chosen, choose(terminal, "Where shall this tenant keep its files?", lines, kChoices.size() - 1));
+  return std::string(kChoices[chosen]);
+}
+
+// The credential is shown once: here, or in the file that was asked for.
+Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret, std::string_view what) {
+  const Terminal& terminal = invocation.terminal();
+  if (invocation.has("key-file")) {
+    TRY_DO(write_secret_file(invocation.value("key-file"), secret));
+    terminal.err << fmt::format("The {} is in {} (only you can read it).\n", what, invocation.value("key-file"));
+    return {};
+  }
+  if (invocation.json()) return {};
+  terminal.out << '\n' << styled(terminal, Style::bold, secret) << '\n';
+  terminal.err << fmt::format("This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n",
+                              what);
+  return {};
+}
+
+// The pack that was named, or the only one there is; on a terminal it may be chosen from a menu.
+Result<std::string> pack_choice(const Invocation& invocation, const ApiClient& client) {
+  if (invocation.has("pack")) return invocation.value("pack");
+  TRY(const auto reply, client.call("GET", "/v1/packs"));
+  std::vector<std::string> names;
+  const json::Value* data = reply.body.find("data");
+  if (data != nullptr && data->as_array() != nullptr) {
+    for (const json::Value& pack : *data->as_array()) names.push_back(text_of(pack, "name"));
+  }
+  if (names.size() == 1) return names.front();
+  const Terminal& terminal = invocation.terminal();
+  if (names.empty() || !terminal.in_is_terminal || !terminal.err_is_terminal) {
+    return usage_error(names.empty() ? "no pack is installed: `rowhouse pack install DIR`"
+                                     : fmt::format("--pack is missing: one of {}", fmt::join(names, ", ")));
+  }
+  TRY(const std::size_t chosen, choose(terminal, "Which product does this tenant subscribe to?", names, std::nullopt));
+  return names[chosen];
+}
+
+Result<ExitCode> create_tenant(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  json::Value body{json::Object{}};
+  body.set("name", json::Value(invocation.argument(0)));
+  TRY(auto pack, pack_choice(invocation, client));
+  body.set("pack", json::Value(std::move(pack)));
+  for (const char* option : {"slug", "plan", "tier", "domain", "subdomain"}) {
+    copy_option(invocation, option, option, body);
+  }
+  copy_option(invocation, "admin-email", "admin_email", body);
+  for (const char* option : {"settings", "branding", "contact"}) {
+    TRY_DO(copy_json_option(invocation, option, body));
+  }
+  TRY(auto storage, storage_choice(invocation));
+  body.set("storage", json::Value(std::move(storage)));
+  if (invocation.has("sample-data")) body.set("sample_data", json::Value(true));
+  TRY(const auto reply, client.call("POST", std::string(kTenants), body));
+  if (invocation.json()) {
+    print_json(invocation.terminal(), reply.body);
+  } else if (const json::Value* tenant = reply.body.find("tenant")) {
+    print_tenant(invocation.terminal(), *tenant);
+    if (invocation.has("sample-data")) {
+      invocation.terminal().out << fmt::format("{} sample rows were loaded.\n", text_of(reply.body, "sample_rows"));
+    }
+  }
+  TRY_DO(hand_over_secret(invocation, text_of(reply.body, "api_key"), "tenant's API key"));
+  return ExitCode::ok;
+}
+
+Result<ExitCode> list_tenants(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  std::vector<std::pair<std::string, std::string>> query;
+  for (const char* option : {"pack", "plan", "tier", "status", "search", "limit", "cursor"}) {
+    query.emplace_back(option, invocation.value(option));
+  }
+  TRY(const auto reply, client.call("GET", std::string(kTenants) + query_of(query)));
+  if (invocation.json()) return print_json(invocation.terminal(), reply.body);
+  Table table;
+  for (const char* title : {"SLUG", "NAME", "PACK", "PLAN", "TIER", "STATUS", "CREATED"}) table.column(title);
+  const json::Value* data = reply.body.find("data");
+  if (data != nullptr && data->as_array() != nullptr) {
+    for (const json::Value& tenant : *data->as_array()) {
+      table.row({text_of(tenant, "slug"), text_of(tenant, "name"), text_of(tenant, "pack"), text_of(tenant, "plan"),
+                 text_of(tenant, "tier"), text_of(tenant, "status"), text_of(tenant, "created_at").substr(0, 10)});
+    }
+  }
+  table.print(invocation.terminal(), "There are no such tenants.");
+  const std::string cursor = text_of(reply.body, "next_cursor");
+  if (!cursor.empty()) invocation.terminal().err << "There are more: --cursor " << cursor << '\n';
+  return ExitCode::ok;
+}
+
+Result<ExitCode> get_tenant(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply, client.call("GET", path_of(kTenants, {invocation.argument(0)})));
+  return show_tenant(invocation, reply);
+}
+
+Result<ExitCode> update_tenant(Invocation& invocation) {
+  json::Value body{json::Object{}};
+  for (const char* option : {"name", "plan", "domain", "subdomain"}) copy_option(invocation, option, option, body);
+  for (const char* option : {"settings", "branding", "contact"}) {
+    TRY_DO(copy_json_option(invocation, option, body));
+  }
+  if (body.as_object()->empty()) return usage_error("there is nothing to change: name at least one option");
+  TRY(const auto client, ApiClient::create(invocation));
+  std::vector<net::Header> headers;
+  if (invocation.has("if-match")) headers.emplace_back("If-Match", invocation.value("if-match"));
+  TRY(const auto reply, client.call("PATCH", path_of(kTenants, {invocation.argument(0)}), body, headers));
+  return show_tenant(invocation, reply);
+}
+
+Result<ExitCode> change_status(Invocation& invocation, const char* verb) {
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply, client.call("POST", path_of(kTenants, {invocation.argument(0), verb})));
+  return show_tenant(invocation, reply);
+}
+
+Result<ExitCode> delete_tenant(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  const Terminal& terminal = invocation.terminal();
+  const std::string path = path_of(kTenants, {invocation.argument(0)});
+  TRY(const auto found, client.call("GET", path));
+  const std::string slug = text_of(found.body, "slug");
+  if (!invocation.has("yes")) {
+    if (!terminal.in_is_terminal) {
+      return usage_error("deleting needs --yes when there is nobody to ask (standard input is not a terminal)");
+    }
+    terminal.err << fmt::format("This deletes {} ({}) with all its rows and keys. There is no way back.\n",
+                                printable(text_of(found.body, "name")), slug);
+    if (ask(terminal, fmt::format("Type {} to go on: ", slug)) != slug) {
+      return Error(ErrorCode::cancelled, "that was not the slug; nothing was deleted");
+    }
+  }
+  TRY(const auto reply, client.call("DELETE", path));
+  terminal.err << fmt::format("{} is deleted.\n", slug);
+  return ExitCode::ok;
+}
+
+Option setting_option(std::string name, std::string description) {
+  return {std::move(name), "JSON", std::move(description) + ": a JSON object, a file that holds one, or - for standard input",
+          {}, Completion::file};
+}
+
+Argument slug_argument() { return {"TENANT", "the tenant's slug or id"}; }
+
+Command create_command() {
+  Command command;
+  command.name = "tenant create";
+  command.summary = "Create a tenant with its API key";
+  command.arguments = {{"NAME", "the customer's name, 1 to 200 characters"}};
+  command.options = {
+      {"pack", "PACK", "The product it subscribes to (asked on a terminal when there are several)",
+       tenancy::embedded_pack_names()},
+      {"plan", "PLAN", "The plan (default: the pack's)"},
+      {"tier", "TIER", "Where its rows live: pool, schema or database (default: the pack's)", {"pool", "schema", "database"}},
+      {"slug", "SLUG", "Short name for URLs and commands (default: made from NAME)"},
+      {"domain", "DOMAIN", "The customer's own domain"},
+      {"subdomain", "NAME", "Its name under the platform's domain (default: the slug)"},
+      {"storage", "CHOICE", "Where its files go: byos, provisioned or none (asked on a terminal; otherwise none)",
+       {"byos", "provisioned", "none"}},
+      {"admin-email", "ADDRESS", "Whom to write to"},
+      setting_option("settings", "Settings of the pack"),
+      setting_option("branding", "Colours, logo and the like"),
+      setting_option("contact", "Contact details"),
+      {"sample-data", "", "Load the pack's sample rows"},
+      {"key-file", "FILE", "Write the API key to this new file (mode 0600) instead of showing it", {}, Completion::file},
+      json_option()};
+  command.examples = {
+      {"rowhouse tenant create \"Acme Corp\" --pack tekup --plan professional", "in the pack's default tier"},
+      {"rowhouse tenant create Fjordnet --pack isp-monitor --tier schema --storage none --sample-data", "no questions"}};
+  command.talks = Talks::to_control_plane;
+  command.run = create_tenant;
+  return command;
+}
+
+Command list_command() {
+  Command command;
+  command.name = "tenant list";
+  command.summary = "List tenants";
+  command.options = {{"pack", "PACK", "Only those of this pack"},
+                     {"plan", "PLAN", "Only those with this plan"},
+                     {"tier", "TIER", "Only those of this tier", {"pool", "schema", "database"}},
+                     {"status", "STATUS", "Only those with this status", {"active", "suspended", "provisioning", "archived"}},
+                     {"search", "TEXT", "Only those with this text in name or slug"},
+                     {"limit", "N", "How many (1 to 500; default 50)"},
+                     {"cursor", "CURSOR", "Continue a list where the previous page ended"},
+                     json_option()};
+  command.examples = {{"rowhouse tenant list --pack tekup --status active", "one pack's active tenants"}};
+  command.talks = Talks::to_control_plane;
+  command.run = list_tenants;
+  return command;
+}
+
+Command update_command() {
+  Command command;
+  command.name = "tenant update";
+  command.summary = "Change a tenant's name, plan, domain or settings";
+  command.arguments = {slug_argument()};
+  command.options = {{"name", "NAME", "Its new name"},
+                     {"plan", "PLAN", "Its new plan"},
+                     {"domain", "DOMAIN", "Its own domain"},
+                     {"subdomain", "NAME", "Its name under the platform's domain"},
+                     setting_option("settings", "Settings of the pack"),
+                     setting_option("branding", "Colours, logo and the like"),
+                     setting_option("contact", "Contact details"),
+                     {"if-match", "ETAG", "Only if the tenant still has this version, as \"v3\""},
+                     json_option()};
+  command.examples = {{"rowhouse tenant update acme-corp --plan enterprise", "a larger plan, from the next request on"}};
+  command.talks = Talks::to_control_plane;
+  command.run = update_tenant;
+  return command;
+}
+
+Command simple_command(std::string verb, std::string summary, std::function<Result<ExitCode>(Invocation&)> function) {
+  Command command;
+  command.name = "tenant " + verb;
+  command.summary = std::move(summary);
+  command.arguments = {slug_argument()};
+  command.options = {json_option()};
+  command.examples = {{fmt::format("rowhouse tenant {} acme-corp", verb), "by slug"}};
+  command.talks = Talks::to_control_plane;
+  command.run = std::move(function);
+  return command;
+}
+
+Command delete_command() {
+  Command command;
+  command.name = "tenant delete";
+  command.summary = "Delete a tenant with its rows, schema or database, and keys";
+  command.arguments = {slug_argument()};
+  command.options = {{"yes", "", "Do not ask"}};
+  command.examples = {{"rowhouse tenant delete acme-corp", "asks for the slug first"},
+                      {"rowhouse tenant delete acme-corp --yes", "for scripts"}};
+  command.talks = Talks::to_control_plane;
+  command.run = delete_tenant;
+  return command;
+}
+
+// ---- keys
+
+Result<ExitCode> create_key(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  json::Value body{json::Object{}};
+  body.set("name", json::Value(invocation.has("name") ? invocation.value("name") : "cli"));
+  copy_option(invocation, "expires-at", "expires_at", body);
+  TRY(const auto reply, client.call("POST", path_of(kTenants, {invocation.argument(0), "keys"}), body));
+  if (invocation.json()) print_json(invocation.terminal(), reply.body);
+  TRY_DO(hand_over_secret(invocation, text_of(reply.body, "secret"), "API key"));
+  return ExitCode::ok;
+}
+
+Result<ExitCode> list_keys(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply, client.call("GET", path_of(kTenants, {invocation.argument(0), "keys"})));
+  if (invocation.json()) return print_json(invocation.terminal(), reply.body);
+  Table table;
+  for (const char* title : {"ID", "NAME", "HINT", "CREATED", "LAST USED", "EXPIRES", "REVOKED"}) table.column(title);
+  const json::Value* data = reply.body.find("data");
+  if (data != nullptr && data->as_array() != nullptr) {
+    for (const json::Value& key : *data->as_array()) {
+      table.row({text_of(key, "id"), text_of(key, "name"), text_of(key, "hint"), text_of(key, "created_at").substr(0, 10),
+                 text_of(key, "last_used_at").substr(0, 16), text_of(key, "expires_at").substr(0, 16),
+                 text_of(key, "revoked_at").substr(0, 16)});
+    }
+  }
+  table.print(invocation.terminal(), "This tenant has no keys.");
+  return ExitCode::ok;
+}
+
+Result<ExitCode> revoke_key(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply,
+      client.call("DELETE", path_of(kTenants, {invocation.argument(0), "keys", invocation.argument(1)})));
+  invocation.terminal().err << "The key is revoked.\n";
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+std::vector<Command> tenant_commands() {
+  return {create_command(),
+          list_command(),
+          simple_command("show", "Show one tenant", get_tenant),
+          update_command(),
+          simple_command("suspend", "Refuse a tenant's requests; its rows stay",
+                         [](Invocation& invocation) { return change_status(invocation, "suspend"); }),
+          simple_command("resume", "Serve a suspended tenant again",
+                         [](Invocation& invocation) { return change_status(invocation, "resume"); }),
+          delete_command()};
+}
+
+std::vector<Command> key_commands() {
+  Command create;
+  create.name = "key create";
+  create.summary = "Make another API key for a tenant";
+  create.arguments = {slug_argument()};
+  create.options = {{"name", "NAME", "What it is for (default: cli)"},
+                    {"expires-at", "TIME", "When it ends, as 2027-01-31T00:00:00Z (default: never)"},
+                    {"key-file", "FILE", "Write it to this new file (mode 0600) instead of showing it", {}, Completion::file},
+                    json_option()};
+  create.examples = {{"rowhouse key create acme-corp --name production --key-file acme.key", "shown nowhere else"}};
+  create.talks = Talks::to_control_plane;
+  create.run = create_key;
+
+  Command list;
+  list.name = "key list";
+  list.summary = "List a tenant's API keys (their secrets are not kept)";
+  list.arguments = {slug_argument()};
+  list.options = {json_option()};
+  list.examples = {{"rowhouse key list acme-corp", "with the last use of each"}};
+  list.talks = Talks::to_control_plane;
+  list.run = list_keys;
+
+  Command revoke;
+  revoke.name = "key revoke";
+  revoke.summary = "Refuse an API key from now on";
+  revoke.arguments = {slug_argument(), {"KEY", "the key's id; `rowhouse key list` shows it"}};
+  revoke.examples = {{"rowhouse key revoke acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "at once, on every node"}};
+  revoke.talks = Talks::to_control_plane;
+  revoke.run = revoke_key;
+  return {create, list, revoke};
+}
+
+}  // namespace rowhouse::cli

@@ -1,0 +1,225 @@
+#include "platform/node.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <ostream>
+#include <thread>
+#include <vector>
+
+#include "cli/api_client.h"
+#include "cli/table.h"
+#include "platform/banner.h"
+#include "platform/bundled_packs.h"
+#include "platform/database.h"
+#include "platform/demo.h"
+#include "platform/listen_probe.h"
+#include "platform/secrets.h"
+#include "platform/signals.h"
+#include "platform/worker.h"
+
+namespace rowhouse::platform {
+namespace {
+
+constexpr std::string_view kAdminTokenName = "platform";
+
+// Says what the start is doing: to a person on a terminal as text, otherwise as events of the log.
+class StartProgress {
+ public:
+  StartProgress(const cli::Terminal& terminal, const observe::Log& log) : terminal_(terminal), log_(log) {}
+  void step(std::string_view event, std::string_view what, std::string_view subject = "") const {
+    if (terminal_.err_is_terminal) {
+      terminal_.err << what << subject << " …\n";
+    } else {
+      log_.write(observe::Level::info, event, {{"subject", subject}});
+    }
+  }
+
+ private:
+  const cli::Terminal& terminal_;
+  const observe::Log& log_;
+};
+
+// Every worker of this process, and the threads that run them.
+class Node {
+ public:
+  Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log)
+      : resolved_(resolved),
+        config_(resolved.config),
+        kind_(kind),
+        context_{.config = config_,
+                 .administrator = database.administrator,
+                 .credentials = database.credentials,
+                 .log = log,
+                 .clock = clock_,
+                 .database_ready = [&database] { return database.ready(); },
+                 .tenant_changed = [this](std::size_t origin, const Uuid& tenant) { forget_tenant(origin, tenant); },
+                 .packs_changed = [this](std::size_t origin) { reload_packs(origin); }} {
+    for (std::size_t i = 0; i < config_.server.workers; ++i) {
+      workers_.push_back(std::make_unique<Worker>(context_, i));
+    }
+  }
+
+  // Everything that must be there before the first request, on the main thread.
+  Result<void> prepare(const std::string& admin_token, const StartProgress& progress, Signals& signals) {
+    CancelSource cancel;
+    net::Executor& executor = first().executor();
+    signals.on_arrival([&](int count) {
+      if (count > 1) std::_Exit(static_cast<int>(cli::ExitCode::interrupted));
+      executor.post([&cancel] { cancel.cancel(); });
+    });
+    const CallOptions options{deadline_in(config_.server.startup_timeout), &cancel};
+    auto prepared = net::run_until_done(executor, prepare_databases(admin_token, progress, options));
+    for (const auto& worker : workers_) {
+      if (prepared.ok()) prepared = net::run_until_done(worker->executor(), worker->prepare(options));
+    }
+    signals.on_arrival(nullptr);
+    // The callback may have posted in the last moment: let that run while `cancel` lives.
+    net::run_until_done(executor, net::sleep_for(executor, std::chrono::milliseconds(0)));
+    if (signals.count() > 0) return Error(ErrorCode::cancelled, "interrupted while starting");
+    return prepared;
+  }
+
+  Result<std::vector<DemoTenant>> create_demo(const StartProgress& progress) {
+    progress.step("demo_tenants", "Making the demo tenants");
+    const CallOptions options{deadline_in(config_.server.startup_timeout)};
+    TRY(auto packs, selected_packs(config_.server.packs));
+    std::string directory = config_.postgres.data_directory + "/demo-keys";
+    return net::run_until_done(first().executor(),
+                               create_demo_tenants(first().tenants(), std::move(packs), std::move(directory), options));
+  }
+
+  // Binds every worker to one port and starts the threads. Returns the port.
+  Result<std::uint16_t> listen() {
+    std::uint16_t port = config_.http.port;
+    for (const auto& worker : workers_) {
+      TRY(port, worker->listen(port));
+    }
+    for (const auto& worker : workers_) {
+      threads_.emplace_back([&running = *worker] { running.run(); });
+    }
+    return port;
+  }
+
+  void begin_drain(std::chrono::milliseconds time) {
+    for (const auto& worker : workers_) worker->begin_drain(deadline_in(time));
+  }
+
+  // Waits for the drain; or ends workers that never ran.
+  void end() {
+    for (std::thread& thread : threads_) thread.join();
+    if (!threads_.empty()) return;
+    for (const auto& worker : workers_) net::run_until_done(worker->executor(), worker->stop_services());
+  }
+
+ private:
+  Worker& first() { return *workers_.front(); }
+
+  Task<Result<void>> prepare_databases(std::string admin_token, const StartProgress& progress, CallOptions options) {
+    progress.step("bootstrap", "Preparing the platform database");
+    CO_TRY_DO(co_await first().cluster().bootstrap(options));
+    CO_TRY(auto names, selected_packs(config_.server.packs));
+    const std::function<void(std::string_view)> told = [&progress](std::string_view pack) {
+      progress.step("pack_install", "Installing pack ", pack);
+    };
+    CO_TRY_DO(co_await install_bundled_packs(first().packs(), std::move(names), told, context_.log, options));
+    using Scope = tenancy::TenantService::SweepScope;
+    // On its own PostgreSQL this node is the only one: what is half done belongs to nobody.
+    const Scope scope = kind_ == ServerKind::embedded ? Scope::all : Scope::stale;
+    CO_TRY(const std::size_t swept, co_await first().tenants().sweep(scope, options));
+    if (swept > 0) context_.log.write(observe::Level::warning, "swept_half_done_tenants", {{"tenants", swept}});
+    std::string name(kAdminTokenName);
+    co_return co_await first().tenants().set_admin_token(std::move(name), std::move(admin_token), options);
+  }
+
+  void forget_tenant(std::size_t origin, const Uuid& tenant) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (i != origin) workers_[i]->forget_tenant(tenant);
+    }
+  }
+
+  void reload_packs(std::size_t origin) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (i != origin) workers_[i]->reload_packs();
+    }
+  }
+
+  const Resolved& resolved_;
+  const Config& config_;
+  ServerKind kind_;
+  SystemClock clock_;
+  NodeContext context_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::thread> threads_;
+};
+
+Result<std::unique_ptr<observe::FileSink>> open_log_sink(const Config& config) {
+  if (config.server.log_file.empty()) return observe::FileSink::standard_error();
+  return observe::FileSink::open(config.server.log_file);
+}
+
+// `serve` needs a token from the operator: what it made itself would differ on each node.
+Result<std::string> admin_token_for(const Resolved& resolved, ServerKind kind) {
+  if (kind == ServerKind::embedded) return own_admin_token(resolved);
+  TRY(auto token, find_secret(resolved, "admin_token", "admin_token_file"));
+  if (!token.empty()) return token;
+  return Error(ErrorCode::config_invalid, "`rowhouse serve` needs the admin token")
+      .with_detail(std::string(cli::kHint),
+                   "Set ROWHOUSE_ADMIN_TOKEN or --admin-token-file; make one with "
+                   "`echo rha_$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')`");
+}
+
+void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signals, const cli::Terminal& terminal,
+                               const observe::Log& log) {
+  signals.wait_for(1);
+  log.write(observe::Level::info, "draining", {{"timeout_ms", config.server.drain_timeout.count()}});
+  if (terminal.err_is_terminal) terminal.err << "\nStopping: running requests may end. Ctrl-C again stops at once.\n";
+  node.begin_drain(config.server.drain_timeout);
+  signals.on_arrival([&node](int count) {
+    if (count > 1) node.begin_drain(std::chrono::milliseconds(0));
+  });
+  node.end();
+  signals.on_arrival(nullptr);
+}
+
+}  // namespace
+
+Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo, const cli::Terminal& terminal) {
+  const Config& config = resolved.config;
+  Signals signals;  // first: threads made before it would receive signals, too
+  TRY_DO(selected_packs(config.server.packs));
+  TRY_DO(check_address_is_free(config.http.address, config.http.port));
+  TRY(const auto sink, open_log_sink(config));
+  const SystemClock clock;
+  observe::Log log(*sink, clock, config.server.log_level);
+  const StartProgress progress(terminal, log);
+
+  progress.step("starting", kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
+  TRY(auto database, open_database(resolved, kind));
+  TRY(const auto admin_token, admin_token_for(resolved, kind));
+  Node node(resolved, kind, database, log);
+  const auto fail = [&](Error error) -> Result<cli::ExitCode> {
+    node.end();
+    return error;
+  };
+  auto prepared = node.prepare(admin_token, progress, signals);
+  if (!prepared.ok()) return fail(std::move(prepared).error());
+  std::vector<DemoTenant> demo_tenants;
+  if (demo == Demo::with) {
+    auto created = node.create_demo(progress);
+    if (!created.ok()) return fail(std::move(created).error());
+    demo_tenants = std::move(*created);
+  }
+  auto port = node.listen();
+  if (!port.ok()) return fail(std::move(port).error());
+
+  log.write(observe::Level::info, "started",
+            {{"address", config.http.address}, {"port", *port}, {"workers", config.server.workers}});
+  print_banner(terminal, resolved, kind, *port, demo_tenants);
+  serve_until_asked_to_stop(node, config, signals, terminal, log);
+  if (database.embedded) database.embedded->stop();
+  log.write(observe::Level::info, "stopped");
+  return cli::ExitCode::ok;
+}
+
+}  // namespace rowhouse::platform

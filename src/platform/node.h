@@ -1,0 +1,17 @@
+// A running Rowhouse: `rowhouse up` on its own PostgreSQL, `rowhouse serve` on the operator's.
+#pragma once
+
+#include "base/result.h"
+#include "cli/command.h"
+#include "platform/config.h"
+
+namespace rowhouse::platform {
+
+enum class ServerKind { embedded, operators_own };
+enum class Demo { without, with };
+
+// Starts, serves until SIGINT or SIGTERM, stops. Returns when everything has ended. Errors are those of the start, each
+// with what to do.
+Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo, const cli::Terminal& terminal);
+
+}  // namespace rowhouse::platform

@@ -1,0 +1,317 @@
+// The registry: every option in one table, by module.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <thread>
+
+#include "base/text.h"
+#include "platform/config.h"
+#include "platform/units.h"
+
+namespace rowhouse::platform {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Builds one module's options. Each `member` is a function from Config& to the place of the value.
+class Module {
+ public:
+  Module(std::vector<OptionSpec>& registry, std::string name) : registry_(registry), name_(std::move(name)) {}
+
+  template <class Member>
+  OptionSpec& text(std::string name, Member member, std::string description, Kind kind = Kind::text,
+                   std::string value_name = "TEXT") {
+    OptionSpec& spec = add(std::move(name), kind, std::move(value_name), std::move(description));
+    spec.set = [member](Config& config, std::string_view value) {
+      member(config) = std::string(value);
+      return true;
+    };
+    spec.get = [member](const Config& config) { return member(const_cast<Config&>(config)); };
+    return spec;
+  }
+
+  template <class Member>
+  OptionSpec& secret(std::string name, Member member, std::string description) {
+    OptionSpec& spec = text(std::move(name), member, std::move(description));
+    spec.secrecy = Secrecy::secret;
+    return spec;
+  }
+
+  template <class Member>
+  void integer(std::string name, Member member, std::int64_t minimum, std::int64_t maximum,
+               std::string description) {
+    OptionSpec& spec = add(std::move(name), Kind::integer, "N", std::move(description));
+    spec.bounds = fmt::format("a whole number, {} to {}", minimum, maximum);
+    spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
+      const auto number = parse_int64(value);
+      if (!number.has_value() || *number < minimum || *number > maximum) return false;
+      auto& place = member(config);
+      place = static_cast<std::remove_reference_t<decltype(place)>>(*number);
+      return true;
+    };
+    spec.get = [member](const Config& config) { return std::to_string(member(const_cast<Config&>(config))); };
+  }
+
+  template <class Member>
+  void size(std::string name, Member member, std::uint64_t minimum, std::uint64_t maximum,
+            std::string description) {
+    OptionSpec& spec = add(std::move(name), Kind::size, "SIZE", std::move(description));
+    spec.bounds = fmt::format("a size, {} to {} (bytes, KiB, MiB, GiB)", format_size(minimum), format_size(maximum));
+    spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
+      const auto bytes = parse_size(value);
+      if (!bytes.has_value() || *bytes < minimum || *bytes > maximum) return false;
+      auto& place = member(config);
+      place = static_cast<std::remove_reference_t<decltype(place)>>(*bytes);
+      return true;
+    };
+    spec.get = [member](const Config& config) { return format_size(member(const_cast<Config&>(config))); };
+  }
+
+  template <class Member>
+  void duration(std::string name, Member member, milliseconds minimum, milliseconds maximum,
+                std::string description) {
+    OptionSpec& spec = add(std::move(name), Kind::duration, "DURATION", std::move(description));
+    spec.bounds = fmt::format("a duration, {} to {} (ms, s, m, h)", format_duration(minimum), format_duration(maximum));
+    spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
+      const auto parsed = parse_duration(value);
+      if (!parsed.has_value() || *parsed < minimum || *parsed > maximum) return false;
+      member(config) = *parsed;
+      return true;
+    };
+    spec.get = [member](const Config& config) { return format_duration(member(const_cast<Config&>(config))); };
+  }
+
+  // `Enum` values in the order of `names`.
+  template <class Member>
+  void choice(std::string name, Member member, std::vector<std::string> names, std::string description) {
+    OptionSpec& spec = add(std::move(name), Kind::choice, "WORD", std::move(description));
+    spec.choices = names;
+    spec.bounds = fmt::format("one of {}", fmt::join(names, ", "));
+    spec.set = [member, names](Config& config, std::string_view value) {
+      const auto found = std::find(names.begin(), names.end(), value);
+      if (found == names.end()) return false;
+      auto& place = member(config);
+      place = static_cast<std::remove_reference_t<decltype(place)>>(found - names.begin());
+      return true;
+    };
+    spec.get = [member, names](const Config& config) {
+      return names[static_cast<std::size_t>(member(const_cast<Config&>(config)))];
+    };
+  }
+
+  OptionSpec& add(std::string name, Kind kind, std::string value_name, std::string description) {
+    OptionSpec spec;
+    spec.name = std::move(name);
+    spec.module = name_;
+    spec.kind = kind;
+    spec.value_name = std::move(value_name);
+    spec.description = std::move(description);
+    registry_.push_back(std::move(spec));
+    return registry_.back();
+  }
+
+ private:
+  std::vector<OptionSpec>& registry_;
+  std::string name_;
+};
+
+#define ROWHOUSE_MEMBER(path) [](Config& config) -> auto& { return config.path; }
+
+void add_server(std::vector<OptionSpec>& registry) {
+  Module module(registry, "server");
+  module.text("data", ROWHOUSE_MEMBER(postgres.data_directory),
+              "Data directory of `rowhouse up`: the PostgreSQL cluster, secrets, the admin token", Kind::path, "DIR")
+      .default_text = "/var/lib/rowhouse for root, otherwise ~/.local/share/rowhouse";
+  OptionSpec& listen = module.add("listen", Kind::address, "ADDR:PORT", "Where to serve HTTP; port 0: the system picks one");
+  listen.bounds = "ADDRESS:PORT, as 127.0.0.1:8080 or [::1]:8080 (0.0.0.0 is every address)";
+  listen.set = [](Config& config, std::string_view value) {
+    auto parsed = parse_listen_address(value);
+    if (!parsed.has_value()) return false;
+    config.http.address = std::move(parsed->address);
+    config.http.port = parsed->port;
+    return true;
+  };
+  listen.get = [](const Config& config) { return format_listen_address(config.http.address, config.http.port); };
+  module.integer("workers", ROWHOUSE_MEMBER(server.workers), 1, 256,
+                 "Threads that serve requests; PostgreSQL needs processors, too");
+  registry.back().default_text = "half of the processors";
+  module.duration("drain_timeout", ROWHOUSE_MEMBER(server.drain_timeout), milliseconds(0), milliseconds(3'600'000),
+                  "How long running requests may take to end when the server is asked to stop");
+  module.duration("startup_timeout", ROWHOUSE_MEMBER(server.startup_timeout), milliseconds(1'000),
+                  milliseconds(24 * 3'600'000), "How long migrations and packs may take at the start");
+  module.text("packs", ROWHOUSE_MEMBER(server.packs),
+              "Bundled packs to install or upgrade at the start, separated by commas; all; none", Kind::text, "NAMES");
+  module.choice("log_level", ROWHOUSE_MEMBER(server.log_level), {"debug", "info", "warning", "error"},
+                "The least important events that are logged");
+  module.choice("access_log", ROWHOUSE_MEMBER(server.access_log), {"on", "off"}, "One JSON line per request");
+  module.text("log_file", ROWHOUSE_MEMBER(server.log_file), "Append the log to this file", Kind::file, "FILE")
+      .default_text = "standard error";
+}
+
+void add_credentials(std::vector<OptionSpec>& registry) {
+  Module module(registry, "credentials");
+  module.secret("admin_token", ROWHOUSE_MEMBER(credentials.admin_token),
+                "Token of the platform admin (rha_…), for `serve` and the command line");
+  module.text("admin_token_file", ROWHOUSE_MEMBER(credentials.admin_token_file),
+              "File that holds the admin token", Kind::file, "FILE")
+      .default_text = "admin.token in the data directory";
+  module.secret("encryption_key", ROWHOUSE_MEMBER(credentials.master_key),
+                "Master key of a `serve` installation: 64 hexadecimal digits, the same on every node. `up` makes its own");
+  module.text("encryption_key_file", ROWHOUSE_MEMBER(credentials.master_key_file), "File that holds the master key",
+              Kind::file, "FILE");
+}
+
+void add_postgres(std::vector<OptionSpec>& registry) {
+  Module module(registry, "postgres");
+  OptionSpec& url = module.text("database_url", ROWHOUSE_MEMBER(database_url),
+                                "PostgreSQL server of `serve`, as a superuser. A password belongs into the environment or "
+                                "the file: command lines are readable by everybody on the machine",
+                                Kind::text, "URL");
+  url.secrecy = Secrecy::password_in_url;
+  url.bounds = "postgresql://USER:PASSWORD@HOST:PORT/postgres?sslmode=require";
+  module.text("postgres_binaries", ROWHOUSE_MEMBER(postgres.binary_directory),
+              "Folder of initdb and postgres for `up`", Kind::path, "DIR")
+      .default_text = "the newest under /usr/lib/postgresql";
+  module.text("postgres_user", ROWHOUSE_MEMBER(postgres.system_user),
+              "System user that PostgreSQL runs as when `up` is started as root", Kind::text, "USER");
+  module.integer("postgres_shared_buffers_mb", ROWHOUSE_MEMBER(postgres.shared_buffers_mb), 0, 1'048'576,
+                 "Memory for PostgreSQL's own cache, in MiB; 0: a quarter of the machine's, at most 8,192");
+  module.integer("postgres_max_connections", ROWHOUSE_MEMBER(postgres.max_connections), 50, 10'000,
+                 "Connections that the embedded PostgreSQL accepts");
+  module.choice("postgres_durability", ROWHOUSE_MEMBER(postgres.durability), {"full", "none_for_tests"},
+                "none_for_tests does not wait for the disk: a crash loses data");
+}
+
+void add_http(std::vector<OptionSpec>& registry) {
+  Module module(registry, "http");
+  module.text("tls_certificate", ROWHOUSE_MEMBER(http.certificate_file),
+              "PEM certificate chain; with tls_key, the server speaks HTTPS (TLS 1.2 and later)", Kind::file, "FILE");
+  module.text("tls_key", ROWHOUSE_MEMBER(http.key_file), "PEM private key of the certificate", Kind::file, "FILE");
+  module.size("http_max_body", ROWHOUSE_MEMBER(http.max_body_bytes), 1024, std::uint64_t{1} << 30,
+              "Largest request body; imports have data_max_import");
+  module.size("http_max_header", ROWHOUSE_MEMBER(http.max_header_bytes), 1024, 1 << 20, "Largest request head");
+  module.size("http_max_target", ROWHOUSE_MEMBER(http.max_target_bytes), 256, 1 << 16, "Longest path with query");
+  module.integer("http_max_connections", ROWHOUSE_MEMBER(http.max_connections), 1, 1'000'000,
+                 "Connections per worker; further ones are answered 503");
+  module.duration("http_header_timeout", ROWHOUSE_MEMBER(http.header_timeout), milliseconds(100), milliseconds(600'000),
+                  "From the first byte of a request to the end of its head");
+  module.duration("http_body_timeout", ROWHOUSE_MEMBER(http.body_idle_timeout), milliseconds(100),
+                  milliseconds(600'000), "Without a byte of the body");
+  module.duration("http_write_timeout", ROWHOUSE_MEMBER(http.write_idle_timeout), milliseconds(100),
+                  milliseconds(600'000), "Without a byte taken by the client");
+  module.duration("http_keep_alive_timeout", ROWHOUSE_MEMBER(http.keep_alive_timeout), milliseconds(100),
+                  milliseconds(3'600'000), "Idle between two requests");
+  module.duration("request_timeout", ROWHOUSE_MEMBER(request_timeout), milliseconds(100), milliseconds(3'600'000),
+                  "For one request, from head to answer; streams have their own deadlines");
+}
+
+void add_pools(std::vector<OptionSpec>& registry) {
+  Module module(registry, "connections");
+  module.integer("platform_connections", ROWHOUSE_MEMBER(platform_pool.write_connections), 1, 100,
+                 "Connections of one worker to the platform database for changes");
+  module.integer("pool_read_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_connections), 1, 100,
+                 "Connections of one worker to each pack's pool database for reads");
+  module.integer("pool_read_depth", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_depth), 1, 16,
+                 "Requests in flight on one such connection; more than 4 costs latency");
+  module.integer("pool_write_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.write_connections), 1, 200,
+                 "Connections of one worker to each pack's pool database for writes, one request each");
+  module.integer("pool_exclusive_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.exclusive_connections), 1,
+                 200, "The same for imports, exports and other long work");
+  module.integer("pool_max_waiting", ROWHOUSE_MEMBER(tenant_database.shared_pool.max_waiting), 1, 1'000'000,
+                 "Requests that may wait for a connection; further ones are answered 503");
+  module.integer("tenant_databases", ROWHOUSE_MEMBER(tenant_database.max_dedicated_pools), 1, 10'000,
+                 "Tenants with a database of their own that one worker stays connected to; the least recently used "
+                 "makes room");
+  module.integer("tenant_read_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.read_connections), 1, 100,
+                 "Connections of one worker to each of those for reads");
+  module.integer("tenant_write_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.write_connections), 1, 100,
+                 "The same for writes");
+  module.integer("tenant_exclusive_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.exclusive_connections),
+                 1, 100, "The same for long work");
+  OptionSpec& timeout = module.add("statement_timeout", Kind::duration, "DURATION",
+                                   "Longest statement of a tenant; longer ones are answered 503");
+  timeout.bounds = "a duration, 100ms to 1h (ms, s, m, h)";
+  timeout.set = [](Config& config, std::string_view value) {
+    const auto parsed = parse_duration(value);
+    if (!parsed.has_value() || *parsed < milliseconds(100) || *parsed > milliseconds(3'600'000)) return false;
+    // PostgreSQL knows no "m": milliseconds are understood everywhere.
+    config.tenant_database.statement_timeout = fmt::format("{}ms", parsed->count());
+    return true;
+  };
+  timeout.get = [](const Config& config) {
+    const auto parsed = parse_duration(config.tenant_database.statement_timeout);
+    return parsed.has_value() ? format_duration(*parsed) : config.tenant_database.statement_timeout;
+  };
+}
+
+void add_data(std::vector<OptionSpec>& registry) {
+  Module module(registry, "data");
+  module.integer("cached_tenants", ROWHOUSE_MEMBER(registry.max_tenants), 100, 10'000'000,
+                 "Tenants that one worker keeps in memory");
+  module.integer("cached_keys", ROWHOUSE_MEMBER(registry.max_keys), 100, 10'000'000,
+                 "API keys that one worker keeps in memory");
+  module.integer("data_default_limit", ROWHOUSE_MEMBER(data.default_limit), 1, 10'000, "Rows of a list without `limit`");
+  module.integer("data_max_limit", ROWHOUSE_MEMBER(data.max_limit), 1, 10'000, "Largest `limit` of a list");
+  module.integer("data_max_batch", ROWHOUSE_MEMBER(data.max_batch_rows), 1, 10'000, "Rows of one POST");
+  module.integer("data_max_filters", ROWHOUSE_MEMBER(data.max_filters), 1, 100, "Filters of one request");
+  module.size("data_max_import", ROWHOUSE_MEMBER(data.max_import_bytes), 1024, std::uint64_t{1} << 42,
+              "Largest import");
+  module.size("data_max_import_row", ROWHOUSE_MEMBER(data.max_import_row_bytes), 1024, std::uint64_t{1} << 28,
+              "Largest row of an import");
+}
+
+void add_client(std::vector<OptionSpec>& registry) {
+  Module module(registry, "client");
+  module.text("url", ROWHOUSE_MEMBER(client.url), "Server that the command line talks to", Kind::text, "URL");
+  module.secret("tenant_key", ROWHOUSE_MEMBER(client.tenant_key), "API key of a tenant (tk_…), for `rowhouse data`");
+  module.text("key_file", ROWHOUSE_MEMBER(client.tenant_key_file), "File that holds the API key", Kind::file, "FILE");
+  module.text("ca_file", ROWHOUSE_MEMBER(client.certificate_authority),
+              "PEM certificates to trust", Kind::file, "FILE")
+      .default_text = "the system's";
+}
+
+#undef ROWHOUSE_MEMBER
+
+}  // namespace
+
+std::string default_data_directory() {
+  if (geteuid() == 0) return "/var/lib/rowhouse";
+  const char* data_home = std::getenv("XDG_DATA_HOME");
+  if (data_home != nullptr && *data_home == '/') return std::string(data_home) + "/rowhouse";
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? std::string(home) + "/.local/share/rowhouse" : "rowhouse-data";
+}
+
+Config::Config() {
+  server.workers = std::max(1U, std::thread::hardware_concurrency() / 2);
+  server.packs = "all";
+  postgres.data_directory = default_data_directory();
+  client.url = "http://127.0.0.1:8080";
+  platform_pool.read_connections = 2;
+  platform_pool.write_connections = 4;
+  platform_pool.exclusive_connections = 4;
+  // One connection less here is one tenant database more within PostgreSQL's limit.
+  tenant_database.dedicated_pool.read_connections = 1;
+  tenant_database.dedicated_pool.write_connections = 2;
+  tenant_database.dedicated_pool.exclusive_connections = 1;
+}
+
+const std::vector<OptionSpec>& option_registry() {
+  static const std::vector<OptionSpec> registry = [] {
+    std::vector<OptionSpec> options;
+    add_server(options);
+    add_credentials(options);
+    add_postgres(options);
+    add_http(options);
+    add_pools(options);
+    add_data(options);
+    add_client(options);
+    return options;
+  }();
+  return registry;
+}
+
+}  // namespace rowhouse::platform

@@ -1,0 +1,180 @@
+#include "platform/worker.h"
+
+#include <utility>
+
+#include "http/problem.h"
+#include "platform/version.h"
+
+namespace rowhouse::platform {
+namespace {
+
+constexpr std::chrono::milliseconds kPackReloadTimeout{60'000};
+
+pg::PoolOptions platform_pool_options(const NodeContext& node, const tenancy::Cluster& cluster) {
+  pg::PoolOptions options = node.config.platform_pool;
+  options.parameters = cluster.as(tenancy::kPlatformRole, tenancy::kPlatformDatabase);
+  return options;
+}
+
+session::TenantDatabaseOptions tenant_database_options(const NodeContext& node) {
+  session::TenantDatabaseOptions options = node.config.tenant_database;
+  options.host = node.administrator.host;
+  options.port = node.administrator.port;
+  options.sslmode = node.administrator.sslmode;
+  return options;
+}
+
+http::ApiOptions api_options(const Config& config) {
+  http::ApiOptions options;
+  options.request_timeout = config.request_timeout;
+  options.max_json_bytes = config.http.max_body_bytes;
+  options.max_import_bytes = config.data.max_import_bytes;
+  options.version = kVersion;
+  return options;
+}
+
+}  // namespace
+
+Worker::Worker(NodeContext& node, std::size_t index)
+    : node_(node),
+      index_(index),
+      cluster_(executor_, node.administrator, node.credentials),
+      platform_pool_(executor_, platform_pool_options(node, cluster_)),
+      packs_(cluster_, platform_pool_),
+      registry_(cluster_, platform_pool_, packs_, node.config.registry),
+      trail_(executor_, platform_pool_, audit::TrailOptions()),
+      authenticator_(registry_, trail_, node.clock),
+      database_(executor_, tenant_database_options(node),
+                [this](const std::string& role) { return node_.credentials.password_of(role); }),
+      tenants_(cluster_, platform_pool_, packs_, registry_, node.clock),
+      data_(database_, node.credentials.derive("data cursor"), node.config.data),
+      api_(dependencies(), api_options(node.config)) {
+  wire_tenants();
+}
+
+Worker::~Worker() = default;
+
+http::Dependencies Worker::dependencies() {
+  return http::Dependencies{.log = node_.log,
+                            .trail = trail_,
+                            .authenticator = authenticator_,
+                            .data = data_,
+                            .tenants = tenants_,
+                            .packs = packs_,
+                            .registry = registry_,
+                            .database = database_,
+                            .database_ready = node_.database_ready,
+                            .node_status =
+                                [this] {
+                                  const auto up = std::chrono::steady_clock::now() - node_.started;
+                                  http::NodeStatus status;
+                                  status.workers = node_.config.server.workers;
+                                  status.requests = node_.requests.load(std::memory_order_relaxed);
+                                  status.uptime_seconds = std::chrono::duration_cast<std::chrono::seconds>(up).count();
+                                  return status;
+                                },
+                            .packs_changed = [this] { node_.packs_changed(index_); }};
+}
+
+// A change is known to this worker at once and to the others on their next turn; other nodes hear of it by NOTIFY.
+void Worker::wire_tenants() {
+  tenants_.wire(
+      [this](const Uuid& tenant) {
+        registry_.forget_tenant(tenant);
+        node_.tenant_changed(index_, tenant);
+      },
+      [this](std::shared_ptr<const tenancy::Tenant> tenant, const std::vector<tenancy::SampleData>& samples,
+             CallOptions options) { return load_samples(std::move(tenant), samples, options); },
+      [this](const std::string& database) { database_.close_dedicated(database); });
+}
+
+Task<Result<std::size_t>> Worker::load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
+                                               const std::vector<tenancy::SampleData>& samples,
+                                               CallOptions options) {
+  CO_TRY(const auto context,
+         co_await authenticator_.for_server(identity::Authenticator::ServerTask::load_sample_data, tenant, options));
+  std::size_t rows = 0;
+  for (const tenancy::SampleData& sample : samples) {
+    CO_TRY(const std::size_t loaded, co_await data_.import_text(context, sample.resource, sample.csv, options));
+    rows += loaded;
+  }
+  co_return rows;
+}
+
+Task<Result<void>> Worker::prepare(CallOptions options) { co_return co_await registry_.start(options); }
+
+Result<std::uint16_t> Worker::listen(std::uint16_t port) {
+  net::ServerOptions options = node_.config.http;
+  options.port = port;
+  const auto handle = [this](net::HttpRequest& request) {
+    node_.requests.fetch_add(1, std::memory_order_relaxed);
+    return api_.handle(request);
+  };
+  net::AccessSink access;
+  if (node_.config.server.access_log == ServerSettings::AccessLog::on) {
+    access = [this](const net::AccessRecord& record) { write_access(record); };
+  } else {
+    access = [](const net::AccessRecord&) {};
+  }
+  TRY(server_, net::HttpServer::create(executor_, options, handle, http::problem_response, access));
+  server_->start();
+  return server_->port();
+}
+
+void Worker::write_access(const net::AccessRecord& record) {
+  node_.log.write(observe::Level::info, "request",
+                  {{"method", record.method},
+                   {"path", record.path},
+                   {"route", record.route},
+                   {"status", record.status},
+                   {"error", record.error_code},
+                   {"tenant", record.tenant},
+                   {"duration_us", record.duration.count()},
+                   {"request_bytes", record.request_bytes},
+                   {"response_bytes", record.response_bytes},
+                   {"peer", record.peer},
+                   {"agent", record.user_agent},
+                   {"request_id", record.request_id}});
+}
+
+void Worker::run() { executor_.run(); }
+
+void Worker::begin_drain(Deadline deadline) {
+  executor_.post([this, deadline] {
+    // The first drain ends the loop; a later one only brings the end of the requests forward.
+    const bool first = !std::exchange(draining_, true);
+    tasks_.spawn(first ? drain_and_end(deadline) : drain(deadline));
+  });
+}
+
+Task<void> Worker::drain(Deadline deadline) {
+  if (server_) co_await server_->drain(deadline);
+}
+
+Task<void> Worker::drain_and_end(Deadline deadline) {
+  co_await drain(deadline);
+  co_await stop_services();
+  // On a later turn: by then this task, too, has ended.
+  executor_.post([this] { executor_.stop(); });
+}
+
+Task<void> Worker::stop_services() {
+  registry_.stop();
+  co_await trail_.stop();
+}
+
+void Worker::forget_tenant(const Uuid& tenant) {
+  executor_.post([this, tenant] { registry_.forget_tenant(tenant); });
+}
+
+void Worker::reload_packs() {
+  executor_.post([this] { tasks_.spawn(reload_packs_now()); });
+}
+
+Task<void> Worker::reload_packs_now() {
+  const CallOptions options{deadline_in(kPackReloadTimeout)};
+  const auto loaded = co_await registry_.reload_packs(options);
+  if (!loaded.ok()) node_.log.write_error("packs_not_reloaded", loaded.error());
+}
+
+}  // namespace rowhouse::platform

@@ -1,0 +1,104 @@
+// One thread's share of a node: an executor and every service, wired. Nothing in it is shared with another worker.
+//
+// Made and prepared on the main thread, before run(); then everything belongs to the worker's own thread. post-like
+// calls (forget_tenant, reload_packs, begin_drain) may come from any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "audit/trail.h"
+#include "base/clock.h"
+#include "data/data_service.h"
+#include "http/api.h"
+#include "identity/authenticator.h"
+#include "net/executor.h"
+#include "net/http_server.h"
+#include "observe/log.h"
+#include "pg/pool.h"
+#include "platform/config.h"
+#include "session/tenant_database.h"
+#include "tenancy/cluster.h"
+#include "tenancy/packs.h"
+#include "tenancy/registry.h"
+#include "tenancy/tenants.h"
+
+namespace rowhouse::platform {
+
+// What the workers of one node share. Outlives them.
+struct NodeContext {
+  const Config& config;
+  pg::ConnectionParameters administrator;
+  tenancy::Credentials credentials;
+  observe::Log& log;
+  const Clock& clock;
+  std::function<bool()> database_ready;                        // any thread
+  std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
+  std::function<void(std::size_t worker)> packs_changed;                // the same
+  std::atomic<std::uint64_t> requests{0};
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+class Worker {
+ public:
+  Worker(NodeContext& node, std::size_t index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // ---- on the main thread, before run()
+  // Loads the registry. The databases and packs must be there.
+  Task<Result<void>> prepare(CallOptions options);
+  // Binds the port (0: the system picks one) and starts to accept.
+  Result<std::uint16_t> listen(std::uint16_t port);
+  // For a worker that never runs: closes what prepare() opened.
+  Task<void> stop_services();
+
+  // ---- on the worker's thread
+  void run();  // until a drain has ended
+
+  // ---- from any thread
+  // Stops accepting, lets requests end until the deadline, then ends run(). A second call may bring the deadline
+  // forward.
+  void begin_drain(Deadline deadline);
+  void forget_tenant(const Uuid& tenant);
+  void reload_packs();
+
+  net::Executor& executor() { return executor_; }
+  const tenancy::Cluster& cluster() const { return cluster_; }
+  tenancy::PackStore& packs() { return packs_; }
+  tenancy::TenantService& tenants() { return tenants_; }
+
+ private:
+  void wire_tenants();
+  Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
+                                         const std::vector<tenancy::SampleData>& samples, CallOptions options);
+  http::Dependencies dependencies();
+  void write_access(const net::AccessRecord& record);
+  Task<void> drain(Deadline deadline);
+  Task<void> drain_and_end(Deadline deadline);
+  Task<void> reload_packs_now();
+
+  NodeContext& node_;
+  std::size_t index_;
+  net::Executor executor_;
+  tenancy::Cluster cluster_;
+  pg::Pool platform_pool_;
+  tenancy::PackStore packs_;
+  tenancy::Registry registry_;
+  audit::Trail trail_;
+  identity::Authenticator authenticator_;
+  session::TenantDatabase database_;
+  tenancy::TenantService tenants_;
+  data::DataService data_;
+  http::Api api_;
+  std::unique_ptr<net::HttpServer> server_;
+  net::TaskGroup tasks_;
+  bool draining_ = false;
+};
+
+}  // namespace rowhouse::platform
