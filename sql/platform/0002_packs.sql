@@ -3,12 +3,15 @@
 CREATE TABLE platform.packs (
   name text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9-]{0,39}$'),
   version text NOT NULL CHECK (version <> ''),
-  manifest jsonb NOT NULL CHECK (jsonb_typeof(manifest) = 'object'),
+  manifest json NOT NULL CHECK (json_typeof(manifest) = 'object'),
   checksum text NOT NULL CHECK (checksum ~ '^[0-9a-f]{64}$'),
+  upgrade_pending boolean NOT NULL DEFAULT false,
   installed_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE platform.packs IS 'Installed packs.';
+COMMENT ON COLUMN platform.packs.manifest IS 'As its author wrote it: json keeps the order of plans and resources, jsonb would not.';
+COMMENT ON COLUMN platform.packs.upgrade_pending IS 'Some tenant of its own schema or database does not have the latest migrations yet.';
 COMMENT ON COLUMN platform.packs.checksum IS 'SHA-256 (hex) over manifest, migrations and sample data.';
 CREATE TRIGGER touch BEFORE UPDATE ON platform.packs
   FOR EACH ROW EXECUTE FUNCTION platform.touch_updated_at();

@@ -450,7 +450,8 @@ Task<Result<Rows>> Pool::run(const ContextToken* context, const Statement& state
       registration = options.cancel->on_cancel(
           [&pool, &request] { pool.abandon(request, ErrorCode::cancelled, "the caller went away"); });
     }
-    Result<Rows> outcome = co_await RequestAwaiter{pool, request};
+    RequestAwaiter answered{pool, request};
+    Result<Rows> outcome = co_await answered;
     if (outcome.ok() || attempt == kMaxAttempts) co_return outcome;
     if (!hit_by_foreign_cancel(outcome.error()) && !lost_its_plan(outcome.error())) co_return outcome;
   }
@@ -461,7 +462,8 @@ Task<Result<Session>> Pool::acquire(CallOptions options) {
     co_return Error(ErrorCode::overloaded, "too many requests wait for the database");
   }
   Borrower borrower(options);
-  co_await BorrowerAwaiter{*impl_, borrower};
+  BorrowerAwaiter lent{*impl_, borrower};
+  co_await lent;
   if (borrower.error) co_return std::move(*borrower.error);
   co_return Session(std::make_unique<Session::Impl>(impl_->executor, std::move(borrower.connection), impl_.get()));
 }

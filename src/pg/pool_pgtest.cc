@@ -136,7 +136,8 @@ TEST_F(PoolTest, ACallerThatGoesAwayCancelsItsStatementAndNoOther) {
   const Statement counted = reading("SELECT 'here'");
   int answers = 0;
   const auto leave = [&]() -> Task<void> {
-    const auto rows = co_await one.run(nullptr, slow, CallOptions{deadline_in(60s), &gone});
+    const CallOptions cancellable{deadline_in(60s), &gone};
+    const auto rows = co_await one.run(nullptr, slow, cancellable);
     EXPECT_EQ(rows.ok() ? ErrorCode::internal : rows.error().code, ErrorCode::cancelled);
   };
   const auto stay = [&]() -> Task<void> {
@@ -306,7 +307,8 @@ TEST_F(PoolTest, ASessionsStatementEndsAtItsDeadline) {
   const auto work = [&]() -> Task<void> {
     auto session = co_await pool().acquire(patient());
     const Statement slow("SELECT pg_sleep(30)");
-    const auto late = co_await session->query(slow, CallOptions{deadline_in(100ms)});
+    const CallOptions impatient{deadline_in(100ms)};
+    const auto late = co_await session->query(slow, impatient);
     EXPECT_FALSE(late.ok());
     EXPECT_EQ(late.error().code, ErrorCode::statement_timeout);
     const Statement after("SELECT 1");

@@ -1,0 +1,3 @@
+#include "identity/tenant_context.h"
+
+const rowhouse::tenancy::Tenant& use(const rowhouse::identity::TenantContext& context) { return context.tenant(); }

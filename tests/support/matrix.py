@@ -1,0 +1,315 @@
+"""The attacks of one tenant on another, by route of the OpenAPI document.
+
+ROUTES is what the generator knows. A route of a tenant that no pattern matches is a failure: whoever adds one says
+here how to attack it. Each attack has up to three acts, which run over all routes one after the other:
+
+  probe      the attacker owns no rows and uses the victim's ids, cursors, ETags and keys: every answer is, byte for byte,
+             the one for an id that does not exist
+  copy       the attacker makes rows with the victim's very ids and natural keys: they are free for it
+  overwrite  the attacker changes and deletes those: the victim's stay as they were
+"""
+
+import csv
+import io
+import json
+import re
+import uuid
+
+from .api import text_of
+
+JSON = {"Content-Type": "application/json"}
+IMPORT_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+
+
+def unknown_like(value):
+    """A value of the same form that nobody has."""
+    return 2**62 + uuid.uuid4().int % 2**40 if isinstance(value, int) else str(uuid.uuid4())
+
+
+class Duel:
+    """An attacker and a victim of one pack in one tier."""
+
+    def __init__(self, admin, pack, tier):
+        self.admin = admin
+        self.detail = admin.get(f"/v1/packs/{pack}")
+        self.resources = self.detail["resources"]
+        self.attacker = admin.create_tenant(f"Attacker {pack} {tier}", pack=pack, tier=tier)
+        self.bare = {path: self._bare(path) for path in self._readable_paths()}
+        self.victim = admin.create_tenant(f"Victim {pack} {tier}", pack=pack, tier=tier, sample_data=True)
+        assert self.victim.sample_rows > 0
+        self.idempotent = {name: self._use_idempotency_key(name) for name in self._offering("create")}
+        self.rows = {name: self.victim.rows(name, "order=id") for name in self._offering("read")}
+        for name, rows in self.rows.items():
+            assert rows, f"the victim sees no rows of {name}, so nothing could be concluded"
+        self.ids = {str(row["id"]) for rows in self.rows.values() for row in rows}
+        self.order = self._dependency_order()
+
+    def _offering(self, verb):
+        return [name for name, resource in self.resources.items() if verb in resource["operations"]]
+
+    def _readable_paths(self):
+        return [f"/v1/data/{name}?limit=1000&count=exact" for name in self._offering("read")]
+
+    def _bare(self, path):
+        """What the attacker is told before the victim exists."""
+        answer = self.attacker.api.get(path)
+        assert answer["data"] == [] and answer["count"] == 0, "a new tenant has no rows"
+        return text_of(self.attacker.api.call("GET", path, 200))
+
+    def _use_idempotency_key(self, name):
+        """The victim writes a row under a key; the body if that worked."""
+        body = self.writable(name, self.victim.api.get(f"/v1/data/{name}?limit=1")["data"][0], with_id=False)
+        path = f"/v1/data/{name}" + ("?on_conflict=update" if self.resources[name]["natural_key"] else "")
+        answer = self.victim.api.call("POST", path, json=body, headers={"Idempotency-Key": f"victim-{name}"})
+        return (path, body) if answer.status_code in (200, 201) else None
+
+    def _dependency_order(self):
+        """Resources with a create verb, those that others refer to first."""
+        names = self._offering("create")
+        owner = {str(row["id"]): name for name in names for row in self.rows[name]}
+        needs = {name: {owner[value] for row in self.rows[name] for column, value in row.items()
+                        if column != "id" and isinstance(value, str) and owner.get(value, name) != name}
+                 for name in names}
+        ordered = []
+        while len(ordered) < len(names):
+            free = [name for name in names if name not in ordered and needs[name] <= set(ordered)]
+            assert free, f"resources refer to each other in a circle: {needs}"
+            ordered += free
+        return ordered
+
+    def columns(self, name):
+        return {column["name"]: column for column in self.resources[name]["columns"]}
+
+    def writable(self, name, row, with_id=True):
+        columns = self.columns(name)
+        return {column: value for column, value in row.items() if value is not None
+                and not columns[column]["read_only"] and (with_id or column != "id")}
+
+    def references(self, row):
+        return [column for column, value in row.items() if column != "id" and str(value) in self.ids]
+
+    def foreign(self, name, row):
+        """The row with its references led astray: to ids that do not exist."""
+        return {**row, **{column: unknown_like(row[column]) for column in self.references(row)}}
+
+    # What must hold
+
+    def same(self, method, known, unknown, secrets=(), status=None):
+        """`known` and `unknown`: (path, options), one with the victim's secrets, one without. Answers are the same."""
+        answers = []
+        for path, options in (known, unknown):
+            answer = self.attacker.api.call(method, path, **options)
+            text = text_of(answer)
+            for pair in secrets:
+                for word in pair:
+                    text = text.replace(str(word), "SECRET")
+            answers.append((answer, text))
+        (first, first_text), (_, second_text) = answers
+        assert first_text == second_text, f"{method} {known[0]} tells that it exists:\n{first_text}\n{second_text}"
+        if status:
+            assert first.status_code == status, f"{method} {known[0]} → {first.status_code} {first.text}"
+        return first
+
+    def check_victim(self, after):
+        for name, rows in self.rows.items():
+            now = self.victim.rows(name, "order=id")
+            assert now == rows, f"{after}: the victim's {name} changed"
+
+
+# Attacks on one route. `target` is the resource or function.
+
+
+def probe_list(duel, name):
+    path = f"/v1/data/{name}"
+    bare = f"{path}?limit=1000&count=exact"
+    assert text_of(duel.attacker.api.call("GET", bare, 200)) == duel.bare[bare]
+    row = duel.rows[name][0]
+    for column, value in row.items():
+        if value is None or isinstance(value, (dict, list)):
+            continue
+        answer = duel.attacker.api.get(path, params={column: f"eq.{json.dumps(value) if value in (True, False) else value}",
+                                                     "count": "exact"})
+        assert answer == {"data": [], "next_cursor": None, "count": 0}, (column, answer)
+    ids = ",".join(str(row["id"]) for row in duel.rows[name][:20])
+    for condition in (f"id=in.({ids})", f"id=eq.{row['id']}", f"id=neq.{unknown_like(row['id'])}", "order=-id", "id=is.not_null"):
+        assert duel.attacker.api.get(f"{path}?{condition}&count=exact")["count"] == 0, condition
+    cursor = duel.victim.api.get(f"{path}?limit=1")["next_cursor"]
+    if cursor is not None:
+        broken = cursor[:-8] + ("A" * 8 if not cursor.endswith("A" * 8) else "B" * 8)
+        duel.same("GET", (f"{path}?limit=1&cursor={cursor}", {}), (f"{path}?limit=1&cursor={broken}", {}), status=400)
+
+
+def probe_item(method):
+    def probe(duel, name):
+        row = duel.rows[name][0]
+        known, unknown = row["id"], unknown_like(row["id"])
+        etag = duel.victim.api.call("GET", f"/v1/data/{name}/{known}", 200).headers["ETag"]
+        header = "If-None-Match" if method == "GET" else "If-Match"
+        body = {}
+        if method == "PATCH":
+            change = duel.writable(name, row, with_id=False)
+            column = next(column for column in change if column not in duel.references(row))
+            body = {"json": {column: change[column]}}
+        for headers in ({}, {header: etag}, {header: "*"}):
+            duel.same(method, (f"/v1/data/{name}/{known}", {"headers": headers, **body}),
+                      (f"/v1/data/{name}/{unknown}", {"headers": headers, **body}), [(known, unknown)], 404)
+        if method == "GET":
+            duel.same(method, (f"/v1/data/{name}/{known}?select=id", {}), (f"/v1/data/{name}/{unknown}?select=id", {}),
+                      [(known, unknown)], 404)
+    return probe
+
+
+def probe_create(duel, name):
+    path = f"/v1/data/{name}"
+    row = next((row for row in duel.rows[name] if duel.references(row)), duel.rows[name][0])
+    body = duel.writable(name, row, with_id=False)
+    stolen = {**body, "tenant_id": duel.victim.id}
+    duel.same("POST", (path, {"json": stolen}), (path, {"json": {**body, "tenant_id": unknown_like("")}}), status=422)
+    if duel.references(row):
+        astray = duel.foreign(name, body)
+        secrets = [(body[column], astray[column]) for column in duel.references(body)]
+        for headers in ({}, {"Idempotency-Key": f"victim-{name}"}):
+            answer = duel.same("POST", (path, {"json": body, "headers": headers}),
+                               (path, {"json": astray, "headers": headers}), secrets)
+            assert answer.status_code in (409, 422), f"refers to the victim's row: {answer.status_code} {answer.text}"
+
+
+def probe_import(duel, name):
+    path = f"/v1/import/{name}"
+    row = next((row for row in duel.rows[name] if duel.references(row)), duel.rows[name][0])
+    body = duel.writable(name, row, with_id=False)
+    for form in IMPORT_TYPES:
+        known = import_options(form, [{**body, "tenant_id": duel.victim.id}])
+        unknown = import_options(form, [{**body, "tenant_id": unknown_like("")}])
+        refused = duel.same("POST", (path, known), (path, unknown))
+        assert refused.status_code >= 400 or refused.json()["inserted"] == 0, refused.text
+        if duel.references(row):
+            astray = duel.foreign(name, body)
+            secrets = [(body[column], astray[column]) for column in duel.references(body)]
+            refused = duel.same("POST", (path, import_options(form, [body])), (path, import_options(form, [astray])), secrets)
+            assert refused.status_code >= 400 or refused.json()["inserted"] == 0, refused.text
+
+
+def probe_export(duel, name):
+    for form in ("csv", "ndjson"):
+        answer = duel.attacker.api.call("GET", f"/v1/export/{name}?format={form}", 200)
+        expected = ",".join(duel.columns(name)) if form == "csv" else ""
+        assert answer.text.strip() == expected, answer.text[:500]
+        whole = duel.victim.api.call("GET", f"/v1/export/{name}?format={form}", 200).text
+        assert all(str(row["id"]) in whole for row in duel.rows[name]), "the victim's own export is complete"
+        duel.same("GET", (f"/v1/export/{name}?format={form}&id=eq.{duel.rows[name][0]['id']}", {}),
+                  (f"/v1/export/{name}?format={form}&id=eq.{unknown_like(duel.rows[name][0]['id'])}", {}), status=200)
+
+
+def probe_call(duel, name):
+    path = f"/v1/rpc/{name}"
+    arguments = duel.detail["functions"][name]["arguments"]
+    required = [argument for argument in arguments if argument["required"]]
+    some = [rows[0] for rows in duel.rows.values()]
+    values = {"uuid": sorted({str(row["id"]) for row in some}),
+              "text": sorted({value for row in some for value in row.values() if isinstance(value, str)})[:40]}
+    for argument in required:
+        assert argument["type"] in values, f"do not know how to fill {argument}"
+    nothing = {argument["name"]: unknown_like("") for argument in required}
+    mine = duel.attacker.api.call("POST", path, 200, json=nothing)
+    alone = duel.admin.create_tenant(f"Alone {uuid.uuid4().hex[:8]}", pack=duel.detail["name"], tier="pool")
+    assert alone.api.call("POST", path, 200, json=nothing).text == mine.text, "a tenant without rows is told something"
+    if not required:
+        assert duel.victim.api.call("POST", path, 200, json={}).text != mine.text or "duplicate" in name, \
+            "the victim's own rows make a difference"
+    for argument in arguments:
+        for value in values.get(argument["type"], []):
+            duel.same("POST", (path, {"json": {**nothing, argument["name"]: value}}),
+                      (path, {"json": {**nothing, argument["name"]: unknown_like("")}}))
+
+
+def probe_own_tenant(duel, _):
+    answer = duel.attacker.api.call("GET", "/v1/tenant", 200)
+    assert answer.json()["id"] == duel.attacker.id
+    for secret in (duel.victim.id, duel.victim.slug, duel.victim.record["name"], duel.victim.key):
+        assert secret not in answer.text
+
+
+def import_options(form, rows):
+    if form == "ndjson":
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+    else:
+        columns = list({column: None for row in rows for column in row})
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        for row in rows:
+            cells = [row.get(column) for column in columns]
+            writer.writerow(["" if cell is None else cell if isinstance(cell, str) else json.dumps(cell) for cell in cells])
+        text = out.getvalue()
+    return {"data": text.encode(), "headers": {"Content-Type": IMPORT_TYPES[form]}}
+
+
+def own_rows(duel, name):
+    """The victim's rows as the attacker can write them."""
+    keeps_id = duel.columns(name)["id"]["read_only"]
+    return [duel.writable(name, row, with_id=not keeps_id) for row in duel.rows[name]]
+
+
+def copy_by_create(duel, name):
+    rows = own_rows(duel, name)
+    if "import" in duel.resources[name]["operations"]:
+        rows = rows[0::2]
+    for start in range(0, len(rows), 500):
+        batch = rows[start:start + 500]
+        headers = {"Idempotency-Key": f"victim-{name}"} if start == 0 else {}
+        answer = duel.attacker.api.call("POST", f"/v1/data/{name}", 201, json=batch, headers=headers)
+        assert len(answer.json()["data"]) == len(batch) and "Idempotency-Replayed" not in answer.headers
+
+
+def copy_by_import(duel, name):
+    rows = own_rows(duel, name)
+    if "create" in duel.resources[name]["operations"]:
+        rows = rows[1::2]
+    for form, part in (("csv", rows[0::2]), ("ndjson", rows[1::2])):
+        if part:
+            report = duel.attacker.api.call("POST", f"/v1/import/{name}", 200, **import_options(form, part)).json()
+            assert (report["inserted"], report["rejected"], report["duplicates"]) == (len(part), 0, 0), (form, report)
+
+
+def overwrite_by_create(duel, name):
+    if duel.resources[name]["natural_key"]:
+        batch = [{key: value for key, value in row.items() if key != "id"} for row in own_rows(duel, name)[:3]]
+        duel.attacker.api.call("POST", f"/v1/data/{name}?on_conflict=update", (200, 201), json=batch)
+
+
+def overwrite_by_update(duel, name):
+    for row in duel.attacker.rows(name, "order=id")[:3]:
+        change = duel.writable(name, row, with_id=False)
+        duel.attacker.api.call("PATCH", f"/v1/data/{name}/{row['id']}", 200, json=change)
+
+
+def overwrite_by_delete(duel, name):
+    for row in duel.attacker.rows(name, "order=id")[:3]:
+        answer = duel.attacker.api.call("DELETE", f"/v1/data/{name}/{row['id']}", (204, 409))
+        if answer.status_code == 204:
+            duel.attacker.api.call("GET", f"/v1/data/{name}/{row['id']}", 404)
+
+
+RESOURCE, FUNCTION = r"(?P<target>[a-z][a-z0-9_]*)", r"(?P<target>[a-z][a-z0-9_]*)"
+# (method, path) → acts
+ROUTES = [
+    ("GET", f"/v1/data/{RESOURCE}", {"probe": probe_list}),
+    ("POST", f"/v1/data/{RESOURCE}", {"probe": probe_create, "copy": copy_by_create, "overwrite": overwrite_by_create}),
+    ("GET", f"/v1/data/{RESOURCE}/{{id}}", {"probe": probe_item("GET")}),
+    ("PATCH", f"/v1/data/{RESOURCE}/{{id}}", {"probe": probe_item("PATCH"), "overwrite": overwrite_by_update}),
+    ("DELETE", f"/v1/data/{RESOURCE}/{{id}}", {"probe": probe_item("DELETE"), "overwrite": overwrite_by_delete}),
+    ("POST", f"/v1/rpc/{FUNCTION}", {"probe": probe_call}),
+    ("POST", f"/v1/import/{RESOURCE}", {"probe": probe_import, "copy": copy_by_import}),
+    ("GET", f"/v1/export/{RESOURCE}", {"probe": probe_export}),
+    ("GET", "/v1/tenant", {"probe": probe_own_tenant}),
+]
+
+
+def attacks_on(method, path):
+    """(target, acts) of a tenant's route; a route that is not known is a failure."""
+    for known_method, pattern, acts in ROUTES:
+        found = re.fullmatch(pattern.replace("{id}", r"\{id\}"), path)
+        if known_method == method and found:
+            return found.groupdict().get("target"), acts
+    raise AssertionError(f"nobody knows how to attack {method} {path}: add it to ROUTES in tests/support/matrix.py")
