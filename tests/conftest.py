@@ -1,6 +1,8 @@
 """Fixtures of the black-box tests. Each file of tests is one pytest process with one server (see CMakeLists.txt)."""
 
 import pathlib
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -44,18 +46,37 @@ def no_crash(request):
         request.getfixturevalue("server").check_alive()
 
 
+SMALL = {"ROWHOUSE_PACKS": "tekup"}
+
+
+@pytest.fixture(scope="session")
+def stopped(work):
+    """A data directory with one pack, after a clean stop: servers of a test's own begin as copies of it."""
+    made = Server(work / "stopped", env=SMALL)
+    try:
+        made.start()
+        made.stop()
+    finally:
+        made.clear()
+    return made.data
+
+
 @pytest.fixture
-def new_server(work):
-    """A factory of servers of a test's own; all are gone afterwards."""
+def new_server(work, request):
+    """A factory of servers of a test's own; all are gone afterwards. fresh=True: on an empty directory."""
     made = []
 
-    def make(name="own", **options):
-        made.append(Server(work / f"{name}-{len(made)}-{id(made):x}", **options))
+    def make(name="own", fresh=False, env=None, **options):
+        data = work / f"{name}-{id(made):x}-{len(made)}"
+        if not fresh:
+            subprocess.run(["cp", "-a", str(request.getfixturevalue("stopped")), str(data)], check=True)
+        made.append(Server(data, env={**SMALL, **(env or {})}, **options))
         return made[-1]
 
     yield make
     for running in made:
         running.clear()
+        shutil.rmtree(running.data, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 
+from support.raw import Connection
+
 LEADS = "/v1/data/leads"
 JSON = {"Content-Type": "application/json"}
 
@@ -89,8 +91,6 @@ def test_unknown_things(target, path, code, named):
     ("name=eq.%FF", "invalid_parameter", None),
     ("name=eq.%E0%80%80", "invalid_parameter", None),
     ("name=eq.%ED%A0%80", "invalid_parameter", None),
-    ("name=eq.%", "invalid_parameter", None),
-    ("name=eq.%zz", "invalid_parameter", None),
     ("&".join(["name=neq.x"] * 40), "invalid_parameter", "name"),
     ("&".join(["name=neq.x"] * 120), "invalid_parameter", None),
 ])
@@ -100,6 +100,14 @@ def test_queries(target, query, code, parameter):
         assert parameter in [fault["path"] for fault in problem["errors"]], problem
     export = target.api.call("GET", f"/v1/export/leads?format=csv&{query}", 400)
     assert export.json()["code"] in (code, "invalid_parameter")
+
+
+@pytest.mark.parametrize("query", ["name=eq.%", "name=eq.%2", "name=eq.%zz", "%=eq.x"])
+def test_broken_escapes(server, target, query):
+    with Connection(server) as connection:  # a decent client would mend them
+        connection.send(f"GET {LEADS}?{query} HTTP/1.1\r\nHost: x\r\nX-Tenant-Key: {target.key}\r\n\r\n")
+        status, _, body = connection.answer()
+        assert (status, json.loads(body)["code"]) == (400, "invalid_parameter"), body
 
 
 def test_query_of_one_row_offers_select_alone(target):
@@ -227,7 +235,7 @@ def test_too_large(target):
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml",
-                                        "multipart/form-data; boundary=x", "application/json; charset=latin-1"])
+                                        "multipart/form-data; boundary=x"])
 def test_media_types(target, media_type):
     for method, path in (("POST", LEADS), ("PATCH", f"{LEADS}/{target.lead['id']}"), ("POST", "/v1/rpc/lead_counts")):
         target.api.refused(method, path, 415, "unsupported_media_type", data=b'{"name": "x"}',

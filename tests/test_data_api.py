@@ -62,7 +62,7 @@ ALL = ["Ada", "Ben", "Cy, Jr.", DEE, "eve", "Fox"]
     ({"name": 'in.(Ada,"Cy, Jr.",nobody)'}, ["Ada", "Cy, Jr."]),
     ({"name": 'in.("Dée \\"D\\"")'}, [DEE]),
     ({"name": "in.()"}, []),
-    ({"value": "in.(10,20.50)"}, ["Ada", "Ben"]),
+    ({"value": "in.(10,20.500)"}, ["Ada", "eve"]),
     ({"email": "is.null"}, ["eve", "Fox"]),
     ({"email": "is.not_null"}, ["Ada", "Ben", "Cy, Jr.", DEE]),
     ({"email": "not.is.null"}, ["Ada", "Ben", "Cy, Jr.", DEE]),
@@ -283,10 +283,10 @@ def test_functions(rows, crm):
 
 def test_function_with_one_row(admin):
     network = admin.create_tenant(pack="isp-monitor", plan=None, sample_data=True)
-    summary = network.api.post("/v1/rpc/topology_summary", {}, 200)
+    summary, = network.api.post("/v1/rpc/topology_summary", {}, 200)["data"]
     assert summary["routers"] == network.count("routers") == 500 and summary["links"] == network.count("links")
     router = network.rows("poll_results", "select=router_id")[0]["router_id"]
-    summary = network.api.post("/v1/rpc/poll_summary", {"router": router}, 200)
+    summary, = network.api.post("/v1/rpc/poll_summary", {"router": router}, 200)["data"]
     assert summary["polls"] == network.count("poll_results", f"router_id=eq.{router}") > 0
     network.api.refused("POST", "/v1/rpc/poll_summary", 422, "validation_failed", json={})
 

@@ -135,7 +135,7 @@ def test_a_disk_that_fills_up(work, new_server):
     place.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900m,mode=755", "tmpfs", str(place)]).returncode != 0:
         return  # not allowed here; test_no_room_for_a_cluster says what can be said
-    own = Server(place / "data")
+    own = Server(place / "data", env={"ROWHOUSE_PACKS": "tekup"})
     own.log_path = work / "filling.log"
     try:
         own.start()
@@ -244,7 +244,7 @@ def test_kill_of_the_server(new_server):
 
 
 def test_kill_while_the_cluster_is_made(new_server):
-    own = new_server("early")
+    own = new_server("early", fresh=True)
     for wait_s in (0.3, 0.9):
         own.launch()
         time.sleep(wait_s * settings.SLOWDOWN)
@@ -300,7 +300,7 @@ def test_an_unprivileged_user(work):
     home = work / "home"
     home.mkdir()
     shutil.chown(home, "nobody", "nogroup")
-    own = Server(home / "data")
+    own = Server(home / "data", env={"ROWHOUSE_PACKS": "tekup"})
     own.log_path = work / "nobody.log"
     own.command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *own.command]
     try:

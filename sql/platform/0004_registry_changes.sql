@@ -30,13 +30,15 @@ END $$;
 
 CREATE CONSTRAINT TRIGGER registry AFTER INSERT OR UPDATE OR DELETE ON platform.packs
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION platform.record_registry_change('none');
-CREATE CONSTRAINT TRIGGER registry AFTER INSERT OR UPDATE OR DELETE ON platform.tenants
+-- A new tenant, placement or key is in nobody's cache, so only changes are told: the lock would let one creation at a
+-- time through to its commit (measured: 140 a second instead of 730).
+CREATE CONSTRAINT TRIGGER registry AFTER UPDATE OR DELETE ON platform.tenants
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION platform.record_registry_change('id');
-CREATE CONSTRAINT TRIGGER registry AFTER INSERT OR UPDATE OR DELETE ON platform.tenant_databases
+CREATE CONSTRAINT TRIGGER registry AFTER UPDATE OR DELETE ON platform.tenant_databases
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION platform.record_registry_change('tenant_id');
 -- last_used_at is left out: use of a key makes nobody's cache stale.
 CREATE CONSTRAINT TRIGGER registry
-  AFTER INSERT OR UPDATE OF tenant_id, name, hash, expires_at, revoked_at OR DELETE ON platform.api_keys
+  AFTER UPDATE OF tenant_id, name, hash, expires_at, revoked_at OR DELETE ON platform.api_keys
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION platform.record_registry_change('tenant_id');
 -- Admin tokens belong to no tenant.
 CREATE CONSTRAINT TRIGGER registry AFTER INSERT OR UPDATE OR DELETE ON platform.admin_tokens

@@ -44,7 +44,9 @@ std::string clean(std::string_view text) {
   return out;
 }
 
-std::string actor_text(std::string_view actor) { return actor.empty() ? std::string("unknown") : clean(actor); }
+std::string actor_text(std::string_view actor) {
+  return actor.empty() ? std::string("unknown") : clean(actor);
+}
 
 // One row for each element of the JSON array $1.
 constexpr std::string_view kInsertEventsSql = R"(
@@ -126,10 +128,11 @@ bool SecurityEvent::repeats(const SecurityEvent& other) const {
 }
 
 std::string insert_sql(int first_parameter, std::string_view source) {
-  static constexpr const char* kCasts[kChangeParameters] = {"uuid", "text", "text", "text",
+  static constexpr const char* kCasts[kChangeParameters] = {"uuid", "text",  "text",  "text",
                                                             "text", "jsonb", "jsonb", "inet"};
   std::string sql =
-      "INSERT INTO platform.audit_log (tenant_id, actor, action, object_type, object_id, old_values, new_values, "
+      "INSERT INTO platform.audit_log (tenant_id, actor, action, object_type, object_id, old_values, "
+      "new_values, "
       "address) SELECT ";
   for (int i = 0; i < kChangeParameters; ++i) {
     if (i > 0) sql += ", ";
@@ -210,7 +213,8 @@ struct Trail::Impl {
       }
     }
     if (dropped > reported_dropped) {
-      observe::log(observe::Level::warning, "security_events_dropped", {{"count", dropped - reported_dropped}});
+      observe::log(observe::Level::warning, "security_events_dropped",
+                   {{"count", dropped - reported_dropped}});
       reported_dropped = dropped;
     }
     writing = false;

@@ -1,7 +1,8 @@
 // The trail of changes and of security events in platform.audit_log.
 //
-// Changes: insert_sql() gives the part of a statement that records what the rest of the statement changes, so that both
-// happen or neither. Security events: Trail queues them and writes in batches; the caller never waits.
+// Changes: insert_sql() gives the part of a statement that records what the rest of the statement changes, so
+// that both happen or neither. Security events: Trail queues them and writes in batches; the caller never
+// waits.
 #pragma once
 
 #include <chrono>
@@ -25,7 +26,8 @@ std::string_view severity_name(Severity severity);
 
 // One change. JSON texts are of what was before and after; nullopt where there is nothing.
 struct Change {
-  Change(std::string change_actor, std::string change_action) : actor(std::move(change_actor)), action(std::move(change_action)) {}
+  Change(std::string change_actor, std::string change_action)
+      : actor(std::move(change_actor)), action(std::move(change_action)) {}
   std::string actor;   // "admin cli", "key production"
   std::string action;  // "tenant.suspended"
   std::optional<Uuid> tenant;
@@ -35,13 +37,19 @@ struct Change {
 };
 
 inline constexpr int kChangeParameters = 8;
-// "INSERT INTO … SELECT $first, … FROM source": one record for each row of `source`, a WITH query of the same statement.
-// Columns of `source` named tenant_id, old_values, new_values are not looked at: everything comes from the parameters.
+// "INSERT INTO … SELECT $first, … FROM source": one record for each row of `source`, a WITH query of the same
+// statement. Columns of `source` named tenant_id, old_values, new_values are not looked at: everything comes
+// from the parameters.
 std::string insert_sql(int first_parameter, std::string_view source);
 // Appends the kChangeParameters values that insert_sql() refers to.
 void append_parameters(pg::Params& params, const Change& change);
 
-enum class SecurityEventKind { invalid_tenant_access, feature_access_denied, rate_limit_exceeded, validation_error };
+enum class SecurityEventKind {
+  invalid_tenant_access,
+  feature_access_denied,
+  rate_limit_exceeded,
+  validation_error
+};
 std::string_view security_event_name(SecurityEventKind kind);  // "INVALID_TENANT_ACCESS"
 Severity severity_of(SecurityEventKind kind);                  // high, medium, medium, high
 
@@ -59,7 +67,7 @@ struct SecurityEvent {
 };
 
 struct TrailOptions {
-  std::size_t max_queued = 1'000;      // distinct events; further ones are counted
+  std::size_t max_queued = 1'000;  // distinct events; further ones are counted
   std::size_t max_batch = 100;
   std::chrono::milliseconds pause{200};  // between batches, so that repetitions fold
 };

@@ -39,8 +39,10 @@ TEST_F(TrailTest, EventsAreWrittenBesidesTheRequestAndFolded) {
   EXPECT_EQ(count("true"), "0");
   run(trail.stop());
   EXPECT_EQ(count("kind = 'security' AND severity = 'medium' AND action = 'FEATURE_ACCESS_DENIED'"), "2");
-  EXPECT_EQ(sql().value("SELECT new_values->>'count' FROM platform.audit_log WHERE new_values->>'detail' = 'lead:delete'"),
-            "1000");
+  EXPECT_EQ(
+      sql().value(
+          "SELECT new_values->>'count' FROM platform.audit_log WHERE new_values->>'detail' = 'lead:delete'"),
+      "1000");
   trail.record(event("too late"));
   run(trail.stop());
   EXPECT_EQ(count("true"), "2");
@@ -88,8 +90,10 @@ TEST_F(TrailTest, AChangeIsRecordedByItselfToo) {
   change.address = "[2001:db8::7]:99";
   const auto written = run(trail.record_change(change, patient()));
   ASSERT_TRUE(written.ok()) << written.error().message;
-  EXPECT_EQ(count("actor = 'admin cli' AND action = 'pack.installed' AND object_id = 'tekup' AND tenant_id IS NULL AND "
-                  "new_values->>'version' = '1.0.0' AND host(address) = '2001:db8::7' AND kind = 'change' AND severity "
+  EXPECT_EQ(count("actor = 'admin cli' AND action = 'pack.installed' AND object_id = 'tekup' AND tenant_id "
+                  "IS NULL AND "
+                  "new_values->>'version' = '1.0.0' AND host(address) = '2001:db8::7' AND kind = 'change' "
+                  "AND severity "
                   "= 'info'"),
             "1");
   run(trail.stop());

@@ -95,14 +95,21 @@ Result<void> check_id(const Resource& resource, std::string_view id) {
   return {};
 }
 
-// What on_conflict asks for beyond creating: ignore shows a row that was there, update changes it.
-Result<void> check_on_conflict(const TenantContext& context, const Resource& resource,
-                               OnConflict on_conflict) {
+// A natural key is needed to find the row that is there; telling new rows from old ones needs more (see write_sql.cc).
+Result<void> require_natural_key(const Resource& resource, OnConflict on_conflict) {
   if (on_conflict == OnConflict::error) return {};
-  if (resource.natural_key.empty() || version_source(resource) != VersionSource::xmin) {
-    return Error(ErrorCode::invalid_parameter, "\"on_conflict\": " + resource.name + " has no natural key")
-        .with_field("on_conflict", "the resource has no natural key");
-  }
+  const bool is_plain = version_source(resource) == VersionSource::xmin;
+  if (!resource.natural_key.empty() && (is_plain || on_conflict == OnConflict::ignore)) return {};
+  const std::string why = resource.natural_key.empty() ? "the resource has no natural key"
+                                                       : "only plain tables offer on_conflict=update";
+  return Error(ErrorCode::invalid_parameter, "\"on_conflict\": " + why + ": " + resource.name)
+      .with_field("on_conflict", why);
+}
+
+// What on_conflict asks for beyond creating: ignore shows a row that was there, update changes it.
+Result<void> check_on_conflict(const TenantContext& context, const Resource& resource, OnConflict on_conflict) {
+  if (on_conflict == OnConflict::error) return {};
+  TRY_DO(require_natural_key(resource, on_conflict));
   return require_verb(context, resource, on_conflict == OnConflict::update ? Verb::update : Verb::read);
 }
 
@@ -316,8 +323,9 @@ Task<Result<DataService::ImportReply>> DataService::import_rows(const TenantCont
   CO_TRY(const Parameters parameters, parse_parameters(query));
   CO_TRY(const ImportOptions import_options,
          parse_import_options(parameters, target.resource, impl_->options));
+  CO_TRY_DO(require_natural_key(target.resource, import_options.on_conflict));
   if (import_options.on_conflict == OnConflict::update) {
-    CO_TRY_DO(check_on_conflict(context, target.resource, import_options.on_conflict));
+    CO_TRY_DO(require_verb(context, target.resource, Verb::update));
   }
   body.set_limit(impl_->options.max_import_bytes);
   CO_TRY(session::TenantTransaction transaction, co_await impl_->database.begin(context, options));

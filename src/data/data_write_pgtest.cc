@@ -4,6 +4,7 @@ namespace rowhouse::data {
 namespace {
 
 using fixture::TenantContext;
+using testing::patient;
 
 class DataWriteTest : public fixture::DataTest {
  protected:
@@ -227,7 +228,7 @@ Task<void> create_into(DataService& data, TenantContext context, std::string bod
                        std::vector<Result<Reply>>& replies) {
   WriteOptions write;
   write.idempotency_key = std::move(key);
-  auto reply = co_await data.create(context, "animals", body, write, testing::patient());
+  auto reply = co_await data.create(context, "animals", body, write, patient());
   replies.push_back(std::move(reply));
 }
 

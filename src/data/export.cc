@@ -1,6 +1,7 @@
 #include "data/export.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "data/csv.h"
 #include "data/row_json.h"
@@ -77,8 +78,8 @@ class ExportSource final : public net::BodySource {
   }
 
   Task<Result<void>> open(const pg::Statement& declare, CallOptions options) {
-    CO_TRY_DO(co_await transaction_.script(kPrepare, options));
-    CO_TRY_DO(co_await transaction_.query(declare, options));
+    CO_TRY_DO(co_await transaction_->script(kPrepare, options));
+    CO_TRY_DO(co_await transaction_->query(declare, options));
     co_return co_await fetch(options);
   }
 
@@ -108,12 +109,13 @@ class ExportSource final : public net::BodySource {
   Task<Result<void>> fetch(CallOptions options) {
     pg::Statement statement("FETCH " + std::to_string(rows_to_fetch_) + " FROM exported", pg::Params(),
                             pg::Access::read, pg::Reuse::once);
-    CO_TRY(const pg::Rows rows, co_await transaction_.query(statement, options));
+    CO_TRY(const pg::Rows rows, co_await transaction_->query(statement, options));
     const std::size_t before = piece_.size();
     for (std::size_t row = 0; row < rows.size(); ++row) writer_.append(piece_, rows, row);
     if (rows.size() < rows_to_fetch_) {
       ended_ = true;
-      CO_TRY_DO(co_await transaction_.commit(options));
+      CO_TRY_DO(co_await transaction_->commit(options));
+      transaction_.reset();  // others may have the connection while the client reads on
     } else {
       const std::size_t row_bytes = std::max<std::size_t>(1, (piece_.size() - before) / rows.size());
       rows_to_fetch_ = std::clamp<std::size_t>(kPieceBytes / row_bytes, 1, max_rows_);
@@ -122,7 +124,7 @@ class ExportSource final : public net::BodySource {
   }
 
   identity::TenantContext context_;
-  session::TenantTransaction transaction_;
+  std::optional<session::TenantTransaction> transaction_;
   Query query_;
   RowWriter writer_;
   std::size_t max_rows_;

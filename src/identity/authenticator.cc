@@ -21,8 +21,8 @@ bool names_tenant(std::string_view id_or_slug, const tenancy::Tenant& tenant) {
 
 std::string key_actor(const tenancy::KeyEntry& entry) { return "key " + entry.name; }
 
-// Which refusals are security events: somebody tried a credential or reached for another tenant. A request without a
-// credential, or a database that is away, is neither.
+// Which refusals are security events: somebody tried a credential or reached for another tenant. A request
+// without a credential, or a database that is away, is neither.
 bool is_security_event(ErrorCode code) {
   return code == ErrorCode::credential_unknown || code == ErrorCode::tenant_mismatch ||
          code == ErrorCode::tenant_suspended || code == ErrorCode::malformed_request;
@@ -53,7 +53,8 @@ Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest
     return Error(ErrorCode::credential_missing, "the header X-Tenant-Key with the tenant's key is required");
   }
   if (claim && claim->empty()) {
-    return Error(ErrorCode::malformed_request, "the header X-Tenant-ID is empty: name the tenant or leave it out");
+    return Error(ErrorCode::malformed_request,
+                 "the header X-Tenant-ID is empty: name the tenant or leave it out");
   }
   if (!tenancy::has_credential_form(*key, tenancy::kTenantKeyPrefix)) return unknown_credential();
   return Presented(tenancy::hash_of_credential(*key), claim.value_or(std::string_view()));
@@ -160,7 +161,8 @@ Task<Result<TenantContext>> Authenticator::for_platform(const PlatformContext& a
   co_return TenantContext(std::move(tenant), std::move(principal));
 }
 
-Task<Result<TenantContext>> Authenticator::for_server(ServerTask task, std::shared_ptr<const tenancy::Tenant> tenant,
+Task<Result<TenantContext>> Authenticator::for_server(ServerTask task,
+                                                      std::shared_ptr<const tenancy::Tenant> tenant,
                                                       CallOptions options) {
   std::string purpose;
   switch (task) {

@@ -1,12 +1,11 @@
 // Credentials → contexts. The only maker of TenantContext and PlatformContext.
 //
-// Data plane: header X-Tenant-Key ("tk_…", exactly one). X-Tenant-ID (id or slug), when given, must name the key's own
-// tenant. Control plane: "Authorization: Bearer rha_…". Errors:
+// Data plane: header X-Tenant-Key ("tk_…", exactly one). X-Tenant-ID (id or slug), when given, must name the
+// key's own tenant. Control plane: "Authorization: Bearer rha_…". Errors:
 //   malformed_request    the credential or the claim is given more than once
 //   credential_missing   none is given
-//   credential_unknown   not of the right form, unknown, revoked, expired, or its tenant is not there any more
-//   tenant_suspended     the tenant is suspended
-//   tenant_mismatch      the request names another tenant
+//   credential_unknown   not of the right form, unknown, revoked, expired, or its tenant is not there any
+//   more tenant_suspended     the tenant is suspended tenant_mismatch      the request names another tenant
 //   database_unavailable and the like, from the look-up
 // One per worker; all of it belongs to the executor's thread. Refusals go to the trail.
 #pragma once
@@ -46,10 +45,11 @@ class Authenticator {
   Result<void> check_claim(const TenantContext& context, std::string_view id_or_slug,
                            const net::HttpRequest& request);
 
-  // Platform work on a tenant's rows, on an admin's behalf; recorded before it is handed out. `purpose` is a few
-  // words for the audit ("show rows to support").
-  Task<Result<TenantContext>> for_platform(const PlatformContext& admin, std::shared_ptr<const tenancy::Tenant> tenant,
-                                           std::string purpose, CallOptions options);
+  // Platform work on a tenant's rows, on an admin's behalf; recorded before it is handed out. `purpose` is a
+  // few words for the audit ("show rows to support").
+  Task<Result<TenantContext>> for_platform(const PlatformContext& admin,
+                                           std::shared_ptr<const tenancy::Tenant> tenant, std::string purpose,
+                                           CallOptions options);
   // Work that the server itself does on a tenant's rows as a part of what an admin asked for.
   enum class ServerTask { load_sample_data };
   Task<Result<TenantContext>> for_server(ServerTask task, std::shared_ptr<const tenancy::Tenant> tenant,
@@ -59,7 +59,8 @@ class Authenticator {
   struct Presented;  // what the request holds, form checked
   Result<Presented> presented(const net::HttpRequest& request) const;
   Result<TenantContext> admit(const tenancy::KeyEntry& entry, std::string_view claim) const;
-  Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant, std::string_view actor);
+  Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
+               std::string_view actor);
 
   tenancy::Registry& registry_;
   audit::Trail& trail_;

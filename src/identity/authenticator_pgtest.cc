@@ -82,8 +82,8 @@ TEST_F(AuthenticatorTest, TheTenantThatIsNamedMustBeTheKeys) {
   for (const std::string& claim : {acme_->tenant->slug, acme_->tenant->id.to_string()}) {
     EXPECT_TRUE(tenant(http({{"X-Tenant-Key", acme_->api_key}, {"X-Tenant-ID", claim}})).ok()) << claim;
   }
-  for (const std::string& claim : {other_->tenant->slug, other_->tenant->id.to_string(), std::string("nobody"),
-                                   std::string("ACME")}) {
+  for (const std::string& claim :
+       {other_->tenant->slug, other_->tenant->id.to_string(), std::string("nobody"), std::string("ACME")}) {
     EXPECT_EQ(refusal({{"X-Tenant-Key", acme_->api_key}, {"X-Tenant-ID", claim}}), ErrorCode::tenant_mismatch)
         << claim;
   }
@@ -98,7 +98,8 @@ TEST_F(AuthenticatorTest, DoubtfulHeadersAreRefused) {
   const auto& key = acme_->api_key;
   EXPECT_EQ(refusal({}), ErrorCode::credential_missing);
   EXPECT_EQ(refusal({{"X-Tenant-Key", ""}}), ErrorCode::credential_missing);
-  EXPECT_EQ(refusal({{"X-Tenant-Key", key}, {"X-Tenant-Key", other_->api_key}}), ErrorCode::malformed_request);
+  EXPECT_EQ(refusal({{"X-Tenant-Key", key}, {"X-Tenant-Key", other_->api_key}}),
+            ErrorCode::malformed_request);
   EXPECT_EQ(refusal({{"X-Tenant-Key", key}, {"x-tenant-key", key}}), ErrorCode::malformed_request);
   EXPECT_EQ(refusal({{"X-Tenant-Key", key}, {"X-Tenant-ID", "acme"}, {"X-Tenant-Id", "acme"}}),
             ErrorCode::malformed_request);
@@ -111,8 +112,8 @@ TEST_F(AuthenticatorTest, DoubtfulHeadersAreRefused) {
 }
 
 TEST_F(AuthenticatorTest, KeysExpireByTheClock) {
-  const auto made = run(tenants().create_key("acme", "short", clock().now() + std::chrono::minutes(1), tester(),
-                                             patient()));
+  const auto made = run(
+      tenants().create_key("acme", "short", clock().now() + std::chrono::minutes(1), tester(), patient()));
   ASSERT_TRUE(made.ok());
   const auto request = http({{"X-Tenant-Key", made->secret}});
   EXPECT_TRUE(tenant(request).ok());
@@ -128,7 +129,8 @@ TEST_F(AuthenticatorTest, OnlyAnActiveTenantIsLetIn) {
   ASSERT_TRUE(run(tenants().resume("acme", tester(), patient())).ok());
   EXPECT_TRUE(tenant(request).ok());
   for (const char* status : {"provisioning", "archived", "deleting"}) {
-    platform_sql().run(std::string("UPDATE platform.tenants SET status = '") + status + "' WHERE slug = 'acme'");
+    platform_sql().run(std::string("UPDATE platform.tenants SET status = '") + status +
+                       "' WHERE slug = 'acme'");
     node().registry.forget_tenant(acme_->tenant->id);
     EXPECT_EQ(tenant(request).error().code, ErrorCode::credential_unknown) << status;
   }
@@ -147,8 +149,9 @@ TEST_F(AuthenticatorTest, AdminsComeWithABearerToken) {
     EXPECT_EQ(context->principal().name, "admin cli");
   }
   EXPECT_EQ(platform({}).error().code, ErrorCode::credential_missing);
-  EXPECT_EQ(platform({{"Authorization", "Bearer " + token}, {"Authorization", "Bearer " + token}}).error().code,
-            ErrorCode::malformed_request);
+  EXPECT_EQ(
+      platform({{"Authorization", "Bearer " + token}, {"Authorization", "Bearer " + token}}).error().code,
+      ErrorCode::malformed_request);
   for (const std::string& bad : {"Basic " + token, token, std::string("Bearer"), "Bearer " + acme_->api_key,
                                  "Bearer " + tenancy::make_credential(tenancy::kAdminTokenPrefix)}) {
     EXPECT_EQ(platform({{"Authorization", bad}}).error().code, ErrorCode::credential_unknown) << bad;
@@ -167,13 +170,16 @@ TEST_F(AuthenticatorTest, RefusalsAreOnTheRecordWithoutTheKey) {
   EXPECT_FALSE(tenant(missing).ok());
   run(trail_->stop());
   EXPECT_EQ(count_of_events() - events_before_, 2) << "repetitions fold, a missing key is no event";
-  EXPECT_EQ(platform_sql().value("SELECT action || ' ' || severity || ' ' || host(address) || ' ' || agent || ' ' || "
-                                 "(new_values->>'detail') || ' ' || (new_values->>'count') FROM platform.audit_log "
-                                 "WHERE kind = 'security' AND agent = 'curl/8'"),
+  EXPECT_EQ(platform_sql().value(
+                "SELECT action || ' ' || severity || ' ' || host(address) || ' ' || agent || ' ' || "
+                "(new_values->>'detail') || ' ' || (new_values->>'count') FROM platform.audit_log "
+                "WHERE kind = 'security' AND agent = 'curl/8'"),
             "INVALID_TENANT_ACCESS high 198.51.100.9 curl/8 credential_unknown 5");
-  EXPECT_EQ(platform_sql().value("SELECT new_values->>'detail' FROM platform.audit_log WHERE kind = 'security' AND "
-                                 "actor = 'key default' AND tenant_id = '" + acme_->tenant->id.to_string() + "'"),
-            "tenant_mismatch");
+  EXPECT_EQ(
+      platform_sql().value("SELECT new_values->>'detail' FROM platform.audit_log WHERE kind = 'security' AND "
+                           "actor = 'key default' AND tenant_id = '" +
+                           acme_->tenant->id.to_string() + "'"),
+      "tenant_mismatch");
   EXPECT_EQ(platform_sql().value("SELECT count(*) FROM platform.audit_log a WHERE a::text LIKE '%" +
                                  secret.substr(3) + "%'"),
             "0");
@@ -185,13 +191,14 @@ TEST_F(AuthenticatorTest, PlatformWorkOnATenantIsOnTheRecord) {
   ASSERT_TRUE(context.ok()) << context.error().message;
   EXPECT_EQ(context->tenant().id, acme_->tenant->id);
   EXPECT_EQ(context->principal().kind, PrincipalKind::platform_admin);
-  const auto server = run(authenticator_->for_server(Authenticator::ServerTask::load_sample_data, acme_->tenant,
-                                                     patient()));
+  const auto server =
+      run(authenticator_->for_server(Authenticator::ServerTask::load_sample_data, acme_->tenant, patient()));
   ASSERT_TRUE(server.ok());
   EXPECT_EQ(server->principal().name, "server");
-  EXPECT_EQ(platform_sql().value("SELECT string_agg(actor || ': ' || (new_values->>'purpose'), ', ' ORDER BY id) FROM "
-                                 "platform.audit_log WHERE action = 'tenant.rows_opened' AND tenant_id = '" +
-                                 acme_->tenant->id.to_string() + "'"),
+  EXPECT_EQ(platform_sql().value(
+                "SELECT string_agg(actor || ': ' || (new_values->>'purpose'), ', ' ORDER BY id) FROM "
+                "platform.audit_log WHERE action = 'tenant.rows_opened' AND tenant_id = '" +
+                acme_->tenant->id.to_string() + "'"),
             "admin of a test: support case 7, server: load sample data");
 }
 

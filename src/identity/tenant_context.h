@@ -1,7 +1,7 @@
 // Who is calling, for which tenant. The only key to tenant data.
 //
-// A TenantContext can be made by Authenticator alone: its constructor is private. Code that wants tenant rows must be
-// handed one, so "forgot to check" does not compile (tests/compile_fail shows it).
+// A TenantContext can be made by Authenticator alone: its constructor is private. Code that wants tenant rows
+// must be handed one, so "forgot to check" does not compile (tests/compile_fail shows it).
 #pragma once
 
 #include <memory>

@@ -245,20 +245,22 @@ TEST_F(ShippedSqlTest, RegistryRevisionsGrowInTheOrderOfCommits) {
       "repeat('a', 64))");
   EXPECT_EQ(concerned(), "all");
   first.run("TRUNCATE platform.registry_changes");
+  add_tenant(first, kTenant, "slow");
+  add_tenant(first, kOther, "quick");
+  first.run("INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash) VALUES (gen_random_uuid(), '" +
+            std::string(kTenant) + "', 'k', 'tk_abcde', sha256('a'))");
+  EXPECT_EQ(concerned(), "") << "what is new is in nobody's cache";
   // The first to write is the last to commit: its revision must be the higher one.
   first.run("BEGIN");
-  add_tenant(first, kTenant, "slow");
-  add_tenant(second, kOther, "quick");
+  first.run("UPDATE platform.tenants SET name = 'Slow' WHERE slug = 'slow'");
+  second.run("UPDATE platform.tenants SET name = 'Quick' WHERE slug = 'quick'");
   first.run("COMMIT");
   EXPECT_EQ(concerned(), std::string(kOther) + " " + kTenant);
   first.run("TRUNCATE platform.registry_changes");
-  first.run("INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash) VALUES (gen_random_uuid(), '" +
-            std::string(kTenant) + "', 'k', 'tk_abcde', sha256('a'))");
-  EXPECT_EQ(concerned(), kTenant);
   first.run("UPDATE platform.api_keys SET last_used_at = now()");
-  EXPECT_EQ(concerned(), kTenant) << "use of a key is no change of the registry";
+  EXPECT_EQ(concerned(), "") << "use of a key is no change of the registry";
   first.run("UPDATE platform.api_keys SET revoked_at = now()");
-  EXPECT_EQ(concerned(), std::string(kTenant) + " " + kTenant);
+  EXPECT_EQ(concerned(), kTenant);
 }
 
 TEST_F(ShippedSqlTest, IdentityKeepsRolesWithinTheirTenant) {

@@ -110,13 +110,19 @@ Result<std::uint16_t> Worker::listen(std::uint16_t port) {
     node_.requests.fetch_add(1, std::memory_order_relaxed);
     return api_.handle(request);
   };
+  // For requests that never reach the API.
+  const auto problem = [](const Error& error, std::string_view request_id) {
+    net::HttpResponse response = http::problem_response(error, request_id);
+    response.headers.emplace_back("X-Request-Id", request_id);
+    return response;
+  };
   net::AccessSink access;
   if (node_.config.server.access_log == ServerSettings::AccessLog::on) {
     access = [this](const net::AccessRecord& record) { write_access(record); };
   } else {
     access = [](const net::AccessRecord&) {};
   }
-  TRY(server_, net::HttpServer::create(executor_, options, handle, http::problem_response, access));
+  TRY(server_, net::HttpServer::create(executor_, options, handle, problem, access));
   server_->start();
   return server_->port();
 }

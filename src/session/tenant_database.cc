@@ -73,11 +73,14 @@ struct TenantDatabase::Impl {
 
 namespace {
 
-std::string pool_name(const tenancy::Placement& placement) { return placement.database + "\n" + placement.role; }
+std::string pool_name(const tenancy::Placement& placement) {
+  return placement.database + "\n" + placement.role;
+}
 
 }  // namespace
 
-TenantDatabase::Impl::Handle TenantDatabase::Impl::open(const tenancy::Placement& placement, pg::PoolOptions shape) {
+TenantDatabase::Impl::Handle TenantDatabase::Impl::open(const tenancy::Placement& placement,
+                                                        pg::PoolOptions shape) {
   auto& parameters = shape.parameters;
   parameters.host = options.host;
   parameters.port = options.port;
@@ -87,8 +90,8 @@ TenantDatabase::Impl::Handle TenantDatabase::Impl::open(const tenancy::Placement
   parameters.password = password_of(placement.role);
   parameters.settings = runtime_settings(options.statement_timeout);
   shape.session_check = kSessionCheckSql;
-  // The last user may let go in the middle of a callback of the pool itself, so it is destroyed on a turn of its own;
-  // at the end, when there will be no further turn, at once.
+  // The last user may let go in the middle of a callback of the pool itself, so it is destroyed on a turn of
+  // its own; at the end, when there will be no further turn, at once.
   const auto destroy_later = [loop = &executor, ending = ending](PooledDatabase* database) {
     std::shared_ptr<PooledDatabase> owned(database);
     if (!*ending) loop->post([owned] {});
@@ -138,14 +141,15 @@ TenantDatabase::TenantDatabase(net::Executor& executor, TenantDatabaseOptions op
 
 TenantDatabase::~TenantDatabase() { *impl_->ending = true; }
 
-Task<Result<pg::Rows>> TenantDatabase::run(const identity::TenantContext& context, const pg::Statement& statement,
-                                           CallOptions options) {
+Task<Result<pg::Rows>> TenantDatabase::run(const identity::TenantContext& context,
+                                           const pg::Statement& statement, CallOptions options) {
   CO_TRY(const auto handle, impl_->handle_for(context.tenant().placement));
   const pg::ContextToken token(context.tenant().id.to_string());
   co_return co_await handle->pool.run(&token, statement, options);
 }
 
-Task<Result<TenantTransaction>> TenantDatabase::begin(const identity::TenantContext& context, CallOptions options) {
+Task<Result<TenantTransaction>> TenantDatabase::begin(const identity::TenantContext& context,
+                                                      CallOptions options) {
   CO_TRY(auto handle, impl_->handle_for(context.tenant().placement));
   const pg::ContextToken token(context.tenant().id.to_string());
   CO_TRY(auto session, co_await handle->pool.acquire(options));

@@ -1,8 +1,8 @@
-// The only way to run SQL on tenant rows. Takes a TenantContext, finds the tenant's placement, and runs the statement
-// as the runtime role in a transaction whose first act sets the context that row security reads.
+// The only way to run SQL on tenant rows. Takes a TenantContext, finds the tenant's placement, and runs the
+// statement as the runtime role in a transaction whose first act sets the context that row security reads.
 //
-// One per worker thread. Pools of pool databases stay; those of tenant databases are few and the least recently used
-// idle one is closed for a new one.
+// One per worker thread. Pools of pool databases stay; those of tenant databases are few and the least
+// recently used idle one is closed for a new one.
 #pragma once
 
 #include <functional>

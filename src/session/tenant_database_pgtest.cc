@@ -15,8 +15,8 @@ using tenancy::CreatedTenant;
 using tenancy::Tier;
 using tenancy::fixture::tester;
 using testing::BlockingSql;
-using testing::patient;
 using ::testing::ElementsAre;
+using testing::patient;
 
 constexpr const char* kCountLeads = "SELECT count(*) FROM app.leads";
 
@@ -44,7 +44,9 @@ class TenantDatabaseTest : public tenancy::fixture::InstallationTest {
   void remove(const CreatedTenant& created) {
     EXPECT_TRUE(run(tenants().remove(created.tenant->id.to_string(), tester(), patient())).ok());
   }
-  static TenantContext context_of(const CreatedTenant& created) { return TenantContextForTests::make(created.tenant); }
+  static TenantContext context_of(const CreatedTenant& created) {
+    return TenantContextForTests::make(created.tenant);
+  }
 
   Result<pg::Rows> query(const CreatedTenant& created, std::string sql, pg::Params params = {},
                          pg::Access access = pg::Access::read) {
@@ -54,7 +56,8 @@ class TenantDatabaseTest : public tenancy::fixture::InstallationTest {
   }
   std::string value(const CreatedTenant& created, std::string sql) {
     const auto rows = query(created, std::move(sql));
-    if (!rows.ok()) return "error " + std::string(rows.error().detail(pg::kSqlState)) + " " + rows.error().message;
+    if (!rows.ok())
+      return "error " + std::string(rows.error().detail(pg::kSqlState)) + " " + rows.error().message;
     return rows->size() == 0 ? "" : std::string(rows->text(0, 0));
   }
 
@@ -63,13 +66,16 @@ class TenantDatabaseTest : public tenancy::fixture::InstallationTest {
 };
 
 TEST_F(TenantDatabaseTest, ATenantSeesItsOwnRowsAlone) {
-  ASSERT_TRUE(query(*acme_, "INSERT INTO app.leads (email) VALUES ('a@example.com')", {}, pg::Access::write).ok());
+  ASSERT_TRUE(
+      query(*acme_, "INSERT INTO app.leads (email) VALUES ('a@example.com')", {}, pg::Access::write).ok());
   ASSERT_TRUE(query(*other_, "INSERT INTO app.leads (email) VALUES ('a@example.com'), ('b@example.com')", {},
-                    pg::Access::write).ok());
+                    pg::Access::write)
+                  .ok());
   EXPECT_EQ(value(*acme_, kCountLeads), "1");
   EXPECT_EQ(value(*other_, kCountLeads), "2");
   EXPECT_EQ(value(*acme_, "SELECT rowhouse.tenant_id()"), acme_->tenant->id.to_string());
-  EXPECT_EQ(value(*acme_, "SELECT count(*) FROM app.leads WHERE tenant_id = '" + other_->tenant->id.to_string() + "'"),
+  EXPECT_EQ(value(*acme_, "SELECT count(*) FROM app.leads WHERE tenant_id = '" +
+                              other_->tenant->id.to_string() + "'"),
             "0");
   const auto deleted = query(*acme_, "DELETE FROM app.leads", {}, pg::Access::write);
   ASSERT_TRUE(deleted.ok());
@@ -83,8 +89,8 @@ TEST_F(TenantDatabaseTest, WithoutAContextTheRuntimeRoleSeesAndWritesNothing) {
   EXPECT_EQ(runtime.value(kCountLeads), "0");
   EXPECT_NE(runtime.failure("INSERT INTO app.leads (email) VALUES ('x@example.com')"), "");
   // Nor may it say whose row it writes.
-  EXPECT_EQ(runtime.failure("INSERT INTO app.leads (tenant_id, email) VALUES ('" + acme_->tenant->id.to_string() +
-                            "', 'x@example.com')"),
+  EXPECT_EQ(runtime.failure("INSERT INTO app.leads (tenant_id, email) VALUES ('" +
+                            acme_->tenant->id.to_string() + "', 'x@example.com')"),
             "42501");
 }
 
@@ -92,7 +98,8 @@ Task<void> run_into(TenantDatabase& database, TenantContext context, std::string
                     std::vector<std::string>& answers) {
   const pg::Statement statement(std::move(sql));
   auto rows = co_await database.run(context, statement, patient());
-  answers.push_back(rows.ok() ? std::string(rows->text(0, 0)) : std::string(rows.error().detail(pg::kSqlState)));
+  answers.push_back(rows.ok() ? std::string(rows->text(0, 0))
+                              : std::string(rows.error().detail(pg::kSqlState)));
 }
 
 TEST_F(TenantDatabaseTest, AFailureAmongPipelinedRequestsStaysAlone) {
@@ -106,7 +113,8 @@ TEST_F(TenantDatabaseTest, AFailureAmongPipelinedRequestsStaysAlone) {
   net::TaskGroup group;
   for (int i = 0; i < 12; ++i) {
     group.spawn(run_into(*database_, context_of(*acme_), kCountLeads, acme));
-    group.spawn(run_into(*database_, context_of(*acme_), "SELECT 1 / (count(*) - 1) FROM app.leads", failures));
+    group.spawn(
+        run_into(*database_, context_of(*acme_), "SELECT 1 / (count(*) - 1) FROM app.leads", failures));
     group.spawn(run_into(*database_, context_of(*other_), kCountLeads, other));
   }
   run(group.join());
@@ -122,7 +130,8 @@ TEST_F(TenantDatabaseTest, WhatAStatementDoesToTheSessionEndsWithIt) {
   options.shared_pool.write_connections = 1;
   make_database(std::move(options));
   // Injected into a read: a context for the session, not the transaction.
-  const std::string forged = "SELECT set_config('rowhouse.context', '" + acme_->tenant->id.to_string() + "', false)";
+  const std::string forged =
+      "SELECT set_config('rowhouse.context', '" + acme_->tenant->id.to_string() + "', false)";
   ASSERT_TRUE(query(*other_, forged).ok());
   EXPECT_EQ(value(*other_, kCountLeads), "0");
   EXPECT_EQ(value(*other_, "SELECT rowhouse.tenant_id()"), other_->tenant->id.to_string());
@@ -131,14 +140,16 @@ TEST_F(TenantDatabaseTest, WhatAStatementDoesToTheSessionEndsWithIt) {
   {
     auto transaction = run(database_->begin(context, patient()));
     ASSERT_TRUE(transaction.ok()) << transaction.error().message;
-    ASSERT_TRUE(run(transaction->script(forged + "; SET statement_timeout = '1h'; PREPARE left_over AS SELECT 1",
-                                        patient())).ok());
+    ASSERT_TRUE(run(transaction->script(
+                        forged + "; SET statement_timeout = '1h'; PREPARE left_over AS SELECT 1", patient()))
+                    .ok());
     ASSERT_TRUE(run(transaction->commit(patient())).ok());
   }
   auto next = run(database_->begin(context, patient()));
   ASSERT_TRUE(next.ok());
-  const pg::Statement state("SELECT rowhouse.tenant_id(), current_setting('statement_timeout'), "
-                            "(SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_over')");
+  const pg::Statement state(
+      "SELECT rowhouse.tenant_id(), current_setting('statement_timeout'), "
+      "(SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_over')");
   const auto rows = run(next->query(state, patient()));
   ASSERT_TRUE(rows.ok());
   EXPECT_EQ(rows->text(0, 0), other_->tenant->id.to_string());
@@ -148,7 +159,8 @@ TEST_F(TenantDatabaseTest, WhatAStatementDoesToTheSessionEndsWithIt) {
 
 TEST_F(TenantDatabaseTest, ATransactionIsAllOrNothing) {
   const auto context = context_of(*acme_);
-  const pg::Statement insert("INSERT INTO app.leads (email) VALUES ($1)", {"t@example.com"}, pg::Access::write);
+  const pg::Statement insert("INSERT INTO app.leads (email) VALUES ($1)", {"t@example.com"},
+                             pg::Access::write);
   {
     auto transaction = run(database_->begin(context, patient()));
     ASSERT_TRUE(transaction.ok());
@@ -186,16 +198,18 @@ TEST_F(TenantDatabaseTest, EachTierIsReachedAsTheRightRole) {
   for (const CreatedTenant* created : {static_cast<const CreatedTenant*>(&*acme_), &schema, &dedicated}) {
     const auto& placement = created->tenant->placement;
     const auto table = pg::quote_qualified(placement.schema, "leads");
-    ASSERT_TRUE(query(*created, "INSERT INTO " + table + " (email) VALUES ('a@example.com')", {}, pg::Access::write)
-                    .ok());
+    ASSERT_TRUE(
+        query(*created, "INSERT INTO " + table + " (email) VALUES ('a@example.com')", {}, pg::Access::write)
+            .ok());
     EXPECT_EQ(value(*created, "SELECT count(*) FROM " + table), "1");
     EXPECT_EQ(value(*created, "SELECT tenant_id FROM " + table), created->tenant->id.to_string());
     EXPECT_EQ(value(*created, "SELECT current_user"), placement.role);
     EXPECT_EQ(value(*created, "SELECT current_database()"), placement.database);
   }
   // Another tenant's schema in the same database is readable only through row security: no rows.
-  EXPECT_EQ(value(*acme_, "SELECT count(*) FROM " + pg::quote_qualified(schema.tenant->placement.schema, "leads")),
-            "0");
+  EXPECT_EQ(
+      value(*acme_, "SELECT count(*) FROM " + pg::quote_qualified(schema.tenant->placement.schema, "leads")),
+      "0");
   database_->close_dedicated(dedicated.tenant->placement.database);
   remove(schema);
   remove(dedicated);
@@ -256,8 +270,8 @@ TEST_F(TenantDatabaseTest, PoolsOfTenantDatabasesAreFewAndTheIdleOnesGoFirst) {
   EXPECT_EQ(value(made[2], "SELECT current_database()"), made[2].tenant->placement.database);
   BlockingSql sql(testing::superuser("postgres"));
   EXPECT_TRUE(eventually([&] {
-    return sql.value("SELECT count(*) FROM pg_stat_activity WHERE datname = '" + made[0].tenant->placement.database +
-                     "'") == "0";
+    return sql.value("SELECT count(*) FROM pg_stat_activity WHERE datname = '" +
+                     made[0].tenant->placement.database + "'") == "0";
   }));
   database_.reset();
   for (const auto& created : made) remove(created);

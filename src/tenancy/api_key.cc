@@ -29,6 +29,8 @@ std::string bytea_text(const KeyHash& hash) {
   return "\\x" + to_hex(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
 }
 
-std::string hint_of_credential(std::string_view text) { return std::string(text.substr(0, kKeyHintCharacters)); }
+std::string hint_of_credential(std::string_view text) {
+  return std::string(text.substr(0, kKeyHintCharacters));
+}
 
 }  // namespace rowhouse::tenancy

@@ -1,7 +1,8 @@
-// Credentials that Rowhouse makes: what they look like and the hash that is all we keep of them. Pure functions.
+// Credentials that Rowhouse makes: what they look like and the hash that is all we keep of them. Pure
+// functions.
 //
-// A tenant's key is "tk_" and 32 random bytes in base64url, an admin's token "rha_" and the same. With 256 random bits
-// a plain SHA-256 is enough: there is nothing to guess, so nothing to slow a guesser down for.
+// A tenant's key is "tk_" and 32 random bytes in base64url, an admin's token "rha_" and the same. With 256
+// random bits a plain SHA-256 is enough: there is nothing to guess, so nothing to slow a guesser down for.
 #pragma once
 
 #include <string>

@@ -21,8 +21,9 @@ TEST(ApiKeyForm, MadeOnesHaveIt) {
 
 TEST(ApiKeyForm, OthersDoNot) {
   const auto key = make_credential(kTenantKeyPrefix);
-  for (const auto& bad : {std::string(), key.substr(1), key + "A", key.substr(0, key.size() - 1), " " + key,
-                          "TK_" + key.substr(3), "tk_" + std::string(43, '+'), "tk_" + std::string(42, 'A') + "="}) {
+  for (const auto& bad :
+       {std::string(), key.substr(1), key + "A", key.substr(0, key.size() - 1), " " + key,
+        "TK_" + key.substr(3), "tk_" + std::string(43, '+'), "tk_" + std::string(42, 'A') + "="}) {
     EXPECT_FALSE(has_credential_form(bad, kTenantKeyPrefix)) << bad;
   }
   // Stray bits in the last character would give one key several spellings.

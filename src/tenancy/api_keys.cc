@@ -13,7 +13,8 @@ constexpr std::size_t kMaxActiveKeys = 100;
 
 // RFC 3339 in UTC, as everywhere; null stays null.
 std::string rfc3339(std::string_view column) {
-  return "pg_catalog.to_char(" + std::string(column) + " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+  return "pg_catalog.to_char(" + std::string(column) +
+         " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 }
 
 std::string key_columns() {
@@ -22,8 +23,9 @@ std::string key_columns() {
 }
 
 const std::string& list_sql() {
-  static const std::string sql = "SELECT " + key_columns() +
-                                 " FROM platform.api_keys k WHERE k.tenant_id = $1::uuid ORDER BY k.created_at, k.id";
+  static const std::string sql =
+      "SELECT " + key_columns() +
+      " FROM platform.api_keys k WHERE k.tenant_id = $1::uuid ORDER BY k.created_at, k.id";
   return sql;
 }
 
@@ -35,17 +37,20 @@ const std::string& create_sql() {
       "WHERE t.id = $1::uuid AND t.status <> 'deleting' AND (SELECT count(*) FROM platform.api_keys o "
       "WHERE o.tenant_id = t.id AND o.revoked_at IS NULL) < " +
       std::to_string(kMaxActiveKeys) + " RETURNING *), recorded AS (" + audit::insert_sql(7, "k") +
-      "), announced AS (" + outbox_sql(7 + audit::kChangeParameters, "k", "tenant_id") + ") SELECT " + key_columns() +
-      " FROM k";
+      "), announced AS (" + outbox_sql(7 + audit::kChangeParameters, "k", "tenant_id") + ") SELECT " +
+      key_columns() + " FROM k";
   return sql;
 }
 
 const std::string& revoke_sql() {
   static const std::string sql =
-      "WITH k AS (UPDATE platform.api_keys SET revoked_at = pg_catalog.now() WHERE id = $2::uuid AND tenant_id = "
+      "WITH k AS (UPDATE platform.api_keys SET revoked_at = pg_catalog.now() WHERE id = $2::uuid AND "
+      "tenant_id = "
       "$1::uuid AND revoked_at IS NULL RETURNING *), recorded AS (" +
-      audit::insert_sql(3, "k") + "), announced AS (" + outbox_sql(3 + audit::kChangeParameters, "k", "tenant_id") +
-      ") SELECT (SELECT count(*) FROM k) + (SELECT count(*) FROM platform.api_keys WHERE id = $2::uuid AND tenant_id "
+      audit::insert_sql(3, "k") + "), announced AS (" +
+      outbox_sql(3 + audit::kChangeParameters, "k", "tenant_id") +
+      ") SELECT (SELECT count(*) FROM k) + (SELECT count(*) FROM platform.api_keys WHERE id = $2::uuid AND "
+      "tenant_id "
       "= $1::uuid)";
   return sql;
 }
@@ -122,7 +127,8 @@ Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, std::s
   const pg::Statement statement(create_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
   if (rows.size() == 0) {
-    co_return Error(ErrorCode::conflict, "the tenant is being deleted, or has " + std::to_string(kMaxActiveKeys) +
+    co_return Error(ErrorCode::conflict, "the tenant is being deleted, or has " +
+                                             std::to_string(kMaxActiveKeys) +
                                              " keys already; revoke one that is not needed");
   }
   impl_->announce(tenant->id);
@@ -130,7 +136,8 @@ Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, std::s
   co_return made;
 }
 
-Task<Result<void>> TenantService::revoke_key(std::string id_or_slug, Uuid key_id, Actor actor, CallOptions options) {
+Task<Result<void>> TenantService::revoke_key(std::string id_or_slug, Uuid key_id, Actor actor,
+                                             CallOptions options) {
   CO_TRY(const auto tenant, co_await impl_->read(std::move(id_or_slug), options));
   const auto change = key_change(tenant->id, key_id, "key.revoked", actor);
   pg::Params params;

@@ -32,7 +32,8 @@ class FileSource {
  public:
   virtual ~FileSource() = default;
   virtual Result<std::string> read(const std::string& path, std::size_t max_bytes) const = 0;
-  virtual Result<std::vector<std::string>> migration_files() const = 0;  // names without the folder, any order
+  virtual Result<std::vector<std::string>> migration_files()
+      const = 0;  // names without the folder, any order
 };
 
 class DirectorySource final : public FileSource {
@@ -46,7 +47,8 @@ class DirectorySource final : public FileSource {
     if (size > max_bytes) return refused(path, "is larger than " + std::to_string(max_bytes) + " bytes");
     std::ifstream file(root_ / path, std::ios::binary);
     std::string content(size, '\0');
-    if (!file.read(content.data(), static_cast<std::streamsize>(size))) return refused(path, "cannot be read");
+    if (!file.read(content.data(), static_cast<std::streamsize>(size)))
+      return refused(path, "cannot be read");
     return content;
   }
 
@@ -75,7 +77,8 @@ class EmbeddedSource final : public FileSource {
   Result<std::string> read(const std::string& path, std::size_t max_bytes) const override {
     for (const EmbeddedFile& file : embedded_files()) {
       if (file.path != prefix_ + path) continue;
-      if (file.content.size() > max_bytes) return refused(path, "is larger than " + std::to_string(max_bytes) + " bytes");
+      if (file.content.size() > max_bytes)
+        return refused(path, "is larger than " + std::to_string(max_bytes) + " bytes");
       return std::string(file.content);
     }
     return refused(path, "is missing");
@@ -141,12 +144,14 @@ Result<Bundle> read_bundle(const FileSource& source) {
   TRY(auto files, source.migration_files());
   if (files.empty()) return refused(std::string(kMigrationFolder), "holds no migration");
   if (files.size() > kMaxMigrations) {
-    return refused(std::string(kMigrationFolder), "holds more than " + std::to_string(kMaxMigrations) + " files");
+    return refused(std::string(kMigrationFolder),
+                   "holds more than " + std::to_string(kMaxMigrations) + " files");
   }
   std::ranges::sort(files);
   for (const std::string& file : files) {
     const std::string path = std::string(kMigrationFolder) + file;
-    if (!file.ends_with(kMigrationEnding)) return refused(path, "is no migration: only NNNN_name.sql belongs here");
+    if (!file.ends_with(kMigrationEnding))
+      return refused(path, "is no migration: only NNNN_name.sql belongs here");
     TRY(std::string sql, source.read(path, kMaxMigrationBytes));
     const std::string name = file.substr(0, file.size() - kMigrationEnding.size());
     TRY(auto migration, make_migration(name, std::move(sql), bundle.migrations.size() + 1));
@@ -182,7 +187,8 @@ Result<void> read_json_migrations(Bundle& bundle, const json::Value& document) {
   const json::Value* member = document.find("migrations");
   const json::Array* items = member != nullptr ? member->as_array() : nullptr;
   if (items == nullptr || items->empty() || items->size() > kMaxMigrations) {
-    return refused("/migrations", "must be an array of 1 to " + std::to_string(kMaxMigrations) + " migrations");
+    return refused("/migrations",
+                   "must be an array of 1 to " + std::to_string(kMaxMigrations) + " migrations");
   }
   for (std::size_t i = 0; i < items->size(); ++i) {
     TRY(auto texts, string_members((*items)[i], "/migrations/" + std::to_string(i), {"name", "sql"}));
@@ -198,14 +204,16 @@ Result<void> read_json_samples(Bundle& bundle, const json::Value& document) {
   const json::Array* items = member != nullptr ? member->as_array() : &kNone;
   const auto& declared = bundle.manifest.sample_data;
   if (items == nullptr || items->size() != declared.size()) {
-    return refused("/samples", "must hold the " + std::to_string(declared.size()) + " files of /manifest/sample_data");
+    return refused("/samples",
+                   "must hold the " + std::to_string(declared.size()) + " files of /manifest/sample_data");
   }
   std::size_t sample_bytes = 0;
   for (std::size_t i = 0; i < items->size(); ++i) {
     const std::string path = "/samples/" + std::to_string(i);
     TRY(auto texts, string_members((*items)[i], path, {"resource", "csv"}));
     if (texts[0] != declared[i].resource) {
-      return refused(path + "/resource", "should be " + declared[i].resource + ", as in /manifest/sample_data");
+      return refused(path + "/resource",
+                     "should be " + declared[i].resource + ", as in /manifest/sample_data");
     }
     TRY_DO(check_sample(path + "/csv", texts[1], sample_bytes));
     bundle.samples.emplace_back(std::move(texts[0]), std::move(texts[1]));

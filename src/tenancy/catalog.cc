@@ -11,10 +11,11 @@ namespace rowhouse::tenancy {
 
 namespace {
 
-// Members of a schema are found by way of pg_depend, which has an index; a database may hold thousands of schemas.
+// Members of a schema are found by way of pg_depend, which has an index; a database may hold thousands of
+// schemas.
 
-// Facts about a type, for every query below. `type_source` yields (type_id, type_mod). Domains are followed to their
-// base type, so that a domain over varchar(20) travels like a varchar(20).
+// Facts about a type, for every query below. `type_source` yields (type_id, type_mod). Domains are followed
+// to their base type, so that a domain over varchar(20) travels like a varchar(20).
 constexpr std::string_view kTypeFacts = R"sql(
   CROSS JOIN LATERAL (
     SELECT t.oid AS type_id,
@@ -64,8 +65,8 @@ constexpr std::string_view kColumnsFilter = R"sql(
  ORDER BY c.relname, a.attnum
 )sql";
 
-// An error names the constraint of the partition that refused the row, so partitions' constraints count as their
-// root's. Unique indexes without a constraint raise the same error as one.
+// An error names the constraint of the partition that refused the row, so partitions' constraints count as
+// their root's. Unique indexes without a constraint raise the same error as one.
 constexpr std::string_view kConstraintsQuery = R"sql(
 WITH RECURSIVE member (id, root) AS (
   SELECT c.oid, c.oid FROM pg_catalog.pg_class c
@@ -134,7 +135,8 @@ constexpr std::string_view kFunctionsFilter = R"sql(
  ORDER BY p.proname, p.oid
 )sql";
 
-// Arguments (i in, b in and out, v variadic), columns of a result (o out, t table, b), and of composite results (c).
+// Arguments (i in, b in and out, v variadic), columns of a result (o out, t table, b), and of composite
+// results (c).
 constexpr std::string_view kParametersQuery = R"sql(
  , p.oid, source.mode, source.name
   FROM pg_catalog.pg_proc p
@@ -181,12 +183,24 @@ std::vector<std::string> string_list(std::string_view text) {
 
 ColumnKind kind_of(std::string_view name, char category, char type_kind) {
   static constexpr std::array<std::pair<std::string_view, ColumnKind>, 18> kKinds = {{
-      {"bool", ColumnKind::boolean},    {"int2", ColumnKind::integer},          {"int4", ColumnKind::integer},
-      {"int8", ColumnKind::integer},    {"numeric", ColumnKind::number},        {"float4", ColumnKind::number},
-      {"float8", ColumnKind::number},   {"text", ColumnKind::text},             {"varchar", ColumnKind::text},
-      {"bpchar", ColumnKind::text},     {"citext", ColumnKind::text},           {"name", ColumnKind::text},
-      {"uuid", ColumnKind::uuid},       {"date", ColumnKind::date},             {"timestamptz", ColumnKind::timestamp},
-      {"json", ColumnKind::json},       {"jsonb", ColumnKind::json},            {"bytea", ColumnKind::bytes},
+      {"bool", ColumnKind::boolean},
+      {"int2", ColumnKind::integer},
+      {"int4", ColumnKind::integer},
+      {"int8", ColumnKind::integer},
+      {"numeric", ColumnKind::number},
+      {"float4", ColumnKind::number},
+      {"float8", ColumnKind::number},
+      {"text", ColumnKind::text},
+      {"varchar", ColumnKind::text},
+      {"bpchar", ColumnKind::text},
+      {"citext", ColumnKind::text},
+      {"name", ColumnKind::text},
+      {"uuid", ColumnKind::uuid},
+      {"date", ColumnKind::date},
+      {"timestamptz", ColumnKind::timestamp},
+      {"json", ColumnKind::json},
+      {"jsonb", ColumnKind::json},
+      {"bytea", ColumnKind::bytes},
   }};
   if (type_kind == 'e') return ColumnKind::text;
   if (category == 'A' && type_kind == 'b') return ColumnKind::array;
@@ -374,11 +388,13 @@ void finish_functions(FunctionDrafts& drafts) {
     if (result == "trigger" || result == "event_trigger") {
       set_fault(entry, "function-not-callable", "is a trigger function");
     } else if (!function.returns_row && draft.result_kind == 'p' && result != "void") {
-      set_fault(entry, "function-result-unknown", "returns " + draft.scalar.type + " without saying which columns");
+      set_fault(entry, "function-result-unknown",
+                "returns " + draft.scalar.type + " without saying which columns");
     }
     if (!function.returns_row) function.result.push_back(std::move(draft.scalar));
     auto& arguments = function.arguments;
-    for (std::size_t i = arguments.size() - std::min(draft.default_count, arguments.size()); i < arguments.size(); ++i) {
+    for (std::size_t i = arguments.size() - std::min(draft.default_count, arguments.size());
+         i < arguments.size(); ++i) {
       arguments[i].has_default = true;
     }
   }

@@ -1,4 +1,5 @@
-// What PostgreSQL's catalog says of one schema: relations, indexes, constraints, functions. Read in a few queries.
+// What PostgreSQL's catalog says of one schema: relations, indexes, constraints, functions. Read in a few
+// queries.
 //
 // Private to this folder: load_pack() makes a Pack of it, check_schema() compares it with the manifest.
 #pragma once

@@ -31,9 +31,9 @@ std::string rules_query(RuleStage stage) {
 Task<Result<std::vector<Finding>>> check_isolation(pg::Session& session, std::string schema, RuleStage stage,
                                                    CallOptions options) {
   CO_TRY_DO(co_await use_catalog_search_path(session, options));
-  const pg::Statement query(rules_query(stage),
-                            three_params(std::move(schema), std::string(kOwnerRole), std::string(kBackupRole)),
-                            pg::Access::read, pg::Reuse::once);
+  const pg::Statement query(
+      rules_query(stage), three_params(std::move(schema), std::string(kOwnerRole), std::string(kBackupRole)),
+      pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(query, options));
   std::vector<Finding> findings;
   for (std::size_t row = 0; row < rows.size(); ++row) {

@@ -24,14 +24,18 @@ struct Break {
 
 constexpr Break kBreaks[] = {
     {"tenant-id-missing", "things", "CREATE TABLE things (id uuid PRIMARY KEY)"},
-    {"tenant-id-type", "things", "CREATE TABLE things (tenant_id text NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))"},
     {"tenant-id-type", "things",
-     "CREATE TABLE things (id uuid, tenant_id uuid GENERATED ALWAYS AS (id) STORED NOT NULL, PRIMARY KEY (tenant_id, id))"},
+     "CREATE TABLE things (tenant_id text NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))"},
+    {"tenant-id-type", "things",
+     "CREATE TABLE things (id uuid, tenant_id uuid GENERATED ALWAYS AS (id) STORED NOT NULL, PRIMARY KEY "
+     "(tenant_id, id))"},
     {"tenant-id-nullable", "things", "CREATE TABLE things (tenant_id uuid, id uuid PRIMARY KEY)"},
     {"tenant-id-default", "things",
-     "CREATE TABLE things (tenant_id uuid NOT NULL DEFAULT gen_random_uuid(), id uuid, PRIMARY KEY (tenant_id, id))"},
+     "CREATE TABLE things (tenant_id uuid NOT NULL DEFAULT gen_random_uuid(), id uuid, PRIMARY KEY "
+     "(tenant_id, id))"},
     {"primary-key-missing", "things", "CREATE TABLE things (tenant_id uuid NOT NULL, id uuid NOT NULL)"},
-    {"primary-key-not-tenant-led", "things", "CREATE TABLE things (tenant_id uuid NOT NULL, id uuid PRIMARY KEY)"},
+    {"primary-key-not-tenant-led", "things",
+     "CREATE TABLE things (tenant_id uuid NOT NULL, id uuid PRIMARY KEY)"},
     {"primary-key-not-tenant-led", "things",
      "CREATE TABLE things (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (id, tenant_id))"},
     {"unique-not-tenant-led", "leads.leads_nickname_key", "ALTER TABLE leads ADD UNIQUE (nickname)"},
@@ -42,36 +46,45 @@ constexpr Break kBreaks[] = {
     {"exclusion-without-tenant-id", "notes.no_overlap",
      "ALTER TABLE notes ADD CONSTRAINT no_overlap EXCLUDE USING btree (number WITH =)"},
     {"foreign-key-not-tenant-led", "notes.bare",
-     "ALTER TABLE leads ADD CONSTRAINT by_id UNIQUE (id); ALTER TABLE notes ADD CONSTRAINT bare FOREIGN KEY (lead_id) "
+     "ALTER TABLE leads ADD CONSTRAINT by_id UNIQUE (id); ALTER TABLE notes ADD CONSTRAINT bare FOREIGN KEY "
+     "(lead_id) "
      "REFERENCES leads (id)"},
     {"foreign-key-not-tenant-led", "notes.crossed",
-     "ALTER TABLE leads ADD CONSTRAINT turned UNIQUE (id, tenant_id); ALTER TABLE notes ADD CONSTRAINT crossed "
+     "ALTER TABLE leads ADD CONSTRAINT turned UNIQUE (id, tenant_id); ALTER TABLE notes ADD CONSTRAINT "
+     "crossed "
      "FOREIGN KEY (tenant_id, lead_id) REFERENCES leads (id, tenant_id)"},
     {"foreign-key-leaves-schema", "notes.away",
-     "ALTER TABLE notes ADD CONSTRAINT away FOREIGN KEY (tenant_id, body) REFERENCES rowhouse.idempotency_keys"},
+     "ALTER TABLE notes ADD CONSTRAINT away FOREIGN KEY (tenant_id, body) REFERENCES "
+     "rowhouse.idempotency_keys"},
     {"foreign-key-clears-tenant-id", "notes.clearing",
-     "ALTER TABLE notes ADD CONSTRAINT clearing FOREIGN KEY (tenant_id, lead_id) REFERENCES leads ON DELETE SET NULL"},
+     "ALTER TABLE notes ADD CONSTRAINT clearing FOREIGN KEY (tenant_id, lead_id) REFERENCES leads ON DELETE "
+     "SET NULL"},
     {"foreign-key-clears-tenant-id", "notes.clearing",
-     "ALTER TABLE notes ADD CONSTRAINT clearing FOREIGN KEY (tenant_id, lead_id) REFERENCES leads ON UPDATE SET DEFAULT"},
+     "ALTER TABLE notes ADD CONSTRAINT clearing FOREIGN KEY (tenant_id, lead_id) REFERENCES leads ON UPDATE "
+     "SET DEFAULT"},
     {"row-security-off", "leads", "", "ALTER TABLE leads NO FORCE ROW LEVEL SECURITY"},
     {"row-security-off", "events_1", "", "ALTER TABLE events_1 DISABLE ROW LEVEL SECURITY"},
     {"policy-missing", "leads", "", "DROP POLICY rowhouse_wall ON leads"},
     {"policy-changed", "leads.rowhouse_tenant", "", "ALTER POLICY rowhouse_tenant ON leads USING (true)"},
-    {"policy-changed", "leads.rowhouse_tenant", "", "ALTER POLICY rowhouse_tenant ON leads WITH CHECK (true)"},
+    {"policy-changed", "leads.rowhouse_tenant", "",
+     "ALTER POLICY rowhouse_tenant ON leads WITH CHECK (true)"},
     {"policy-changed", "leads.rowhouse_wall", "", "ALTER POLICY rowhouse_wall ON leads TO tenant_service"},
     {"policy-changed", "leads.rowhouse_wall", "",
-     "CREATE FUNCTION tenant_id() RETURNS uuid LANGUAGE sql RETURN gen_random_uuid(); DROP POLICY rowhouse_wall ON leads;"
+     "CREATE FUNCTION tenant_id() RETURNS uuid LANGUAGE sql RETURN gen_random_uuid(); DROP POLICY "
+     "rowhouse_wall ON leads;"
      "CREATE POLICY rowhouse_wall ON leads AS RESTRICTIVE USING (tenant_id = (SELECT tenant_id())) "
      "WITH CHECK (tenant_id = (SELECT tenant_id()))"},
     {"policy-permissive", "leads.mine", "CREATE POLICY mine ON leads USING (true)"},
-    {"policy-not-for-public", "leads.mine", "CREATE POLICY mine ON leads AS RESTRICTIVE TO tenant_owner USING (true)"},
+    {"policy-not-for-public", "leads.mine",
+     "CREATE POLICY mine ON leads AS RESTRICTIVE TO tenant_owner USING (true)"},
     {"policy-on-partition", "events_0.mine", "CREATE POLICY mine ON events_0 AS RESTRICTIVE USING (true)"},
     {"view-without-security-invoker", "all_leads", "CREATE VIEW all_leads AS SELECT * FROM leads"},
-    {"view-without-security-invoker", "open_leads", "CREATE OR REPLACE VIEW open_leads AS SELECT tenant_id, id, email, created_at FROM leads"},
+    {"view-without-security-invoker", "open_leads",
+     "CREATE OR REPLACE VIEW open_leads AS SELECT tenant_id, id, email, created_at FROM leads"},
     {"materialized-view", "kept", "CREATE MATERIALIZED VIEW kept AS SELECT * FROM leads"},
-    {"foreign-table", "far",
-     "", "CREATE EXTENSION file_fdw SCHEMA public; CREATE SERVER far_server FOREIGN DATA WRAPPER file_fdw;"
-         "CREATE FOREIGN TABLE far (tenant_id uuid) SERVER far_server OPTIONS (filename '/dev/null')"},
+    {"foreign-table", "far", "",
+     "CREATE EXTENSION file_fdw SCHEMA public; CREATE SERVER far_server FOREIGN DATA WRAPPER file_fdw;"
+     "CREATE FOREIGN TABLE far (tenant_id uuid) SERVER far_server OPTIONS (filename '/dev/null')"},
     {"table-unlogged", "things",
      "CREATE UNLOGGED TABLE things (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))"},
     {"table-inherits", "child", "CREATE TABLE child (PRIMARY KEY (tenant_id, id)) INHERITS (leads)"},
@@ -82,7 +95,8 @@ constexpr Break kBreaks[] = {
      "CREATE FUNCTION sly() RETURNS bigint LANGUAGE sql SET row_security = off AS 'SELECT 1::bigint'"},
     {"function-setting", "sly", "",
      "CREATE FUNCTION sly() RETURNS bigint LANGUAGE sql SET rowhouse.context = 'x' AS 'SELECT 1::bigint'"},
-    {"language-untrusted", "raw", "", "CREATE FUNCTION raw(text) RETURNS text LANGUAGE internal STRICT AS 'upper'"},
+    {"language-untrusted", "raw", "",
+     "CREATE FUNCTION raw(text) RETURNS text LANGUAGE internal STRICT AS 'upper'"},
     {"extension-object", "citext", "CREATE EXTENSION citext"},
     {"name-too-long", "a23456789a123456789a123456789a123456789a123456789a123456789a123",
      "CREATE TABLE a23456789a123456789a123456789a123456789a123456789a123456789a123456 "
@@ -91,7 +105,8 @@ constexpr Break kBreaks[] = {
      "ALTER TABLE leads ADD COLUMN a23456789a123456789a123456789a123456789a123456789a123456789a123456 int"},
     {"owner-wrong", "leads", "", "ALTER TABLE leads OWNER TO backup_service"},
     {"owner-wrong", "leads", "", "ALTER TABLE leads OWNER TO tenant_service"},
-    {"runtime-role-too-strong", "mighty_service", "", "CREATE ROLE mighty_service BYPASSRLS; GRANT USAGE ON SCHEMA app TO mighty_service"},
+    {"runtime-role-too-strong", "mighty_service", "",
+     "CREATE ROLE mighty_service BYPASSRLS; GRANT USAGE ON SCHEMA app TO mighty_service"},
     {"runtime-role-too-strong", "member_service", "",
      "CREATE ROLE member_service IN ROLE tenant_owner; GRANT USAGE ON SCHEMA app TO member_service"},
     {"runtime-role-too-strong", "tenant_service", "", "ALTER TABLE leads OWNER TO tenant_service"},
@@ -112,30 +127,37 @@ constexpr Break kBreaks[] = {
     {"id-missing", "notes", "ALTER TABLE notes RENAME COLUMN id TO number_two"},
     {"column-unknown", "leads.status", "ALTER TABLE leads RENAME COLUMN status TO stage"},
     {"column-unknown", "leads.email", "ALTER TABLE leads RENAME COLUMN email TO mail"},
-    {"id-not-unique", "notes", "ALTER TABLE notes DROP CONSTRAINT notes_pkey, ADD PRIMARY KEY (tenant_id, id, number)"},
+    {"id-not-unique", "notes",
+     "ALTER TABLE notes DROP CONSTRAINT notes_pkey, ADD PRIMARY KEY (tenant_id, id, number)"},
     {"natural-key-not-unique", "leads",
-     "ALTER TABLE leads DROP CONSTRAINT leads_email_unique; CREATE UNIQUE INDEX ON leads (tenant_id, email) WHERE status = 'new'"},
+     "ALTER TABLE leads DROP CONSTRAINT leads_email_unique; CREATE UNIQUE INDEX ON leads (tenant_id, email) "
+     "WHERE status = 'new'"},
     {"natural-key-not-unique", "leads",
      "ALTER TABLE leads DROP CONSTRAINT leads_email_unique, ADD UNIQUE (tenant_id, email) DEFERRABLE"},
     {"order-without-index", "leads.-created_at", "DROP INDEX leads_by_created"},
     {"order-without-index", "leads.-created_at",
      "DROP INDEX leads_by_created; CREATE INDEX ON leads (tenant_id, created_at) WHERE status = 'new'"},
-    {"order-without-index", "leads.-created_at", "DROP INDEX leads_by_created; CREATE INDEX ON leads (created_at)"},
+    {"order-without-index", "leads.-created_at",
+     "DROP INDEX leads_by_created; CREATE INDEX ON leads (created_at)"},
     {"column-reserved", "leads.limit", "ALTER TABLE leads ADD COLUMN \"limit\" integer"},
     {"function-missing", "lead_total", "DROP FUNCTION lead_total"},
-    {"function-overloaded", "lead_total", "CREATE FUNCTION lead_total() RETURNS bigint LANGUAGE sql RETURN 1"},
+    {"function-overloaded", "lead_total",
+     "CREATE FUNCTION lead_total() RETURNS bigint LANGUAGE sql RETURN 1"},
     {"function-argument-unnamed", "lead_total",
      "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(numeric) RETURNS bigint LANGUAGE sql RETURN 1"},
     {"function-argument-local-type", "lead_total",
-     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(s lead_status) RETURNS bigint LANGUAGE sql RETURN 1"},
+     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(s lead_status) RETURNS bigint LANGUAGE sql RETURN "
+     "1"},
     {"function-polymorphic", "lead_total",
-     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(s anyelement) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"},
+     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(s anyelement) RETURNS bigint LANGUAGE sql AS "
+     "'SELECT 1::bigint'"},
     {"function-result-unknown", "lead_total",
      "DROP FUNCTION lead_total; CREATE FUNCTION lead_total() RETURNS record LANGUAGE sql AS 'SELECT 1, 2'"},
     {"function-not-callable", "lead_total",
      "DROP FUNCTION lead_total; CREATE PROCEDURE lead_total() LANGUAGE sql AS 'SELECT 1'"},
     {"function-not-callable", "lead_total",
-     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(VARIADIC n int[]) RETURNS bigint LANGUAGE sql RETURN 1"},
+     "DROP FUNCTION lead_total; CREATE FUNCTION lead_total(VARIADIC n int[]) RETURNS bigint LANGUAGE sql "
+     "RETURN 1"},
 };
 
 template <class T>
@@ -151,13 +173,16 @@ class Checker : public ::testing::Test {
 
   Checker() : sql_(testing::superuser(*database_)) { build(""); }
   ~Checker() override {
-    sql_.run("RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; DROP EXTENSION IF EXISTS file_fdw CASCADE;"
-             "DROP ROLE IF EXISTS mighty_service, member_service");
+    sql_.run(
+        "RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; DROP EXTENSION IF EXISTS file_fdw CASCADE;"
+        "DROP ROLE IF EXISTS mighty_service, member_service");
   }
 
   // The schema `app` with the good pack and one edit.
   void build(const std::string& edit) {
-    sql_.run("RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; SET search_path = app; SET ROLE tenant_owner; CREATE SCHEMA app");
+    sql_.run(
+        "RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; SET search_path = app; SET ROLE tenant_owner; CREATE "
+        "SCHEMA app");
     sql_.run(fixture::kTables);
     sql_.run(fixture::kViews);
     if (!edit.empty()) sql_.run(edit);
@@ -171,7 +196,8 @@ class Checker : public ::testing::Test {
 
   // Protects, tampers, and checks; as migrator with the owner's role.
   std::vector<Finding> check(const std::string& tamper, const Manifest& manifest) {
-    auto session = run(pg::connect(executor_, testing::as_role("tenant_migrator", *database_), testing::patient()));
+    auto session =
+        run(pg::connect(executor_, testing::as_role("tenant_migrator", *database_), testing::patient()));
     EXPECT_TRUE(session.ok());
     const std::string begin = "BEGIN; SET LOCAL ROLE tenant_owner";
     const std::string commit = "COMMIT";
@@ -205,9 +231,7 @@ class Checker : public ::testing::Test {
 
 std::string* Checker::database_ = nullptr;
 
-TEST_F(Checker, AGoodPackHasNoFindings) {
-  EXPECT_THAT(summary(check("", fixture::manifest())), IsEmpty());
-}
+TEST_F(Checker, AGoodPackHasNoFindings) { EXPECT_THAT(summary(check("", fixture::manifest())), IsEmpty()); }
 
 TEST_F(Checker, EveryBrokenRuleIsNamedWithItsObject) {
   for (const Break& broken : kBreaks) {
@@ -219,8 +243,9 @@ TEST_F(Checker, EveryBrokenRuleIsNamedWithItsObject) {
       EXPECT_FALSE(finding.message.empty());
       EXPECT_FALSE(finding.fix.empty()) << finding.rule;
     }
-    sql().run("RESET ROLE; DROP SCHEMA app CASCADE; DROP EXTENSION IF EXISTS file_fdw CASCADE;"
-              "DROP ROLE IF EXISTS mighty_service, member_service; DROP EXTENSION IF EXISTS citext");
+    sql().run(
+        "RESET ROLE; DROP SCHEMA app CASCADE; DROP EXTENSION IF EXISTS file_fdw CASCADE;"
+        "DROP ROLE IF EXISTS mighty_service, member_service; DROP EXTENSION IF EXISTS citext");
   }
 }
 
@@ -274,8 +299,10 @@ TEST_F(Checker, OperatorsThatLookLikeEqualityAreSeenThrough) {
 
 TEST_F(Checker, ReportsEveryRelationWhateverItDependsOn) {
   // The rules find a schema's objects through pg_depend; this is what that rests on.
-  EXPECT_EQ(sql().value("SELECT count(*) FROM pg_class c WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r','p','v','m','f','S') "
-                        "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+  EXPECT_EQ(sql().value("SELECT count(*) FROM pg_class c WHERE relnamespace = 'app'::regnamespace AND "
+                        "relkind IN ('r','p','v','m','f','S') "
+                        "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND "
+                        "d.objid = c.oid "
                         "AND d.refclassid = 'pg_namespace'::regclass AND d.refobjid = c.relnamespace)"),
             "0");
 }

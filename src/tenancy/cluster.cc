@@ -77,9 +77,10 @@ Task<Result<void>> check_server(pg::Session& session, CallOptions options) {
   CO_TRY(auto facts, co_await session.query(facts_statement, options));
   CO_TRY_DO(pg::check_server_version(static_cast<int>(parse_int64(facts.text(0, 0)).value_or(0))));
   if (facts.text(0, 1) != "t") {
-    co_return Error(ErrorCode::server_unsupported,
-                    "Rowhouse needs a superuser of the PostgreSQL server, to create roles and databases and to close "
-                    "what PostgreSQL opens to everyone; the user in --database-url is none");
+    co_return Error(
+        ErrorCode::server_unsupported,
+        "Rowhouse needs a superuser of the PostgreSQL server, to create roles and databases and to close "
+        "what PostgreSQL opens to everyone; the user in --database-url is none");
   }
   if (facts.text(0, 2) != "UTF8") {
     co_return Error(ErrorCode::server_unsupported,
@@ -98,7 +99,8 @@ Task<Result<void>> create_roles(pg::Session& session, const Credentials& credent
   std::string script;
   for (const auto& role : kRoles) {
     bool exists = false;
-    for (std::size_t row = 0; row < existing.size(); ++row) exists = exists || existing.text(row, 0) == role.name;
+    for (std::size_t row = 0; row < existing.size(); ++row)
+      exists = exists || existing.text(row, 0) == role.name;
     script += std::string(exists ? "ALTER" : "CREATE") + " ROLE " + pg::quote_name(role.name) +
               " NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION " + std::string(role.attributes);
     if (role.attributes.starts_with("LOGIN")) {
@@ -112,16 +114,16 @@ Task<Result<void>> create_roles(pg::Session& session, const Credentials& credent
   const auto memberships_statement = statement(kForbiddenMembershipsSql, params);
   CO_TRY(auto memberships, co_await session.query(memberships_statement, options));
   for (std::size_t row = 0; row < memberships.size(); ++row) {
-    const std::string revoke =
-        "REVOKE " + pg::quote_name(memberships.text(row, 0)) + " FROM " + pg::quote_name(memberships.text(row, 1));
+    const std::string revoke = "REVOKE " + pg::quote_name(memberships.text(row, 0)) + " FROM " +
+                               pg::quote_name(memberships.text(row, 1));
     CO_TRY_DO(co_await session.script(revoke, options));
   }
   co_return Result<void>();
 }
 
 // Returns without an error if another node was faster.
-Task<Result<void>> create_database_if_missing(pg::Session& session, std::string_view name, std::string_view owner,
-                                              CallOptions options) {
+Task<Result<void>> create_database_if_missing(pg::Session& session, std::string_view name,
+                                              std::string_view owner, CallOptions options) {
   pg::Params params;
   params.emplace_back(std::string(name));
   const auto exists_statement = statement(kDatabaseExistsSql, std::move(params));
@@ -134,8 +136,8 @@ Task<Result<void>> create_database_if_missing(pg::Session& session, std::string_
   co_return Result<void>();
 }
 
-// The server's messages are read by code (which parameter was refused): they must not be translated. An ordinary role
-// may not set this for itself.
+// The server's messages are read by code (which parameter was refused): they must not be translated. An
+// ordinary role may not set this for itself.
 std::string plain_messages(const std::string& quoted_database) {
   return "ALTER DATABASE " + quoted_database + " SET lc_messages = 'C';\n";
 }
@@ -152,7 +154,9 @@ std::string Credentials::password_of(std::string_view role) const {
   return to_base64url(derive("password of database role " + std::string(role)));
 }
 
-std::string Credentials::derive(std::string_view purpose) const { return crypto::derive_key(master_key_, purpose); }
+std::string Credentials::derive(std::string_view purpose) const {
+  return crypto::derive_key(master_key_, purpose);
+}
 
 Cluster::Cluster(net::Executor& executor, pg::ConnectionParameters administrator, Credentials credentials)
     : executor_(executor), administrator_(std::move(administrator)), credentials_(std::move(credentials)) {}
@@ -199,8 +203,9 @@ Task<Result<void>> Cluster::bootstrap(CallOptions options) const {
   for (const auto& database : kOwnDatabases) {
     CO_TRY_DO(co_await create_database_if_missing(session, database.name, kPlatformRole, options));
     const std::string quoted = pg::quote_name(database.name);
-    const std::string grants = "REVOKE ALL ON DATABASE " + quoted + " FROM PUBLIC; GRANT CONNECT ON DATABASE " +
-                               quoted + " TO " + pg::quote_name(kBackupRole) + "; " + plain_messages(quoted);
+    const std::string grants = "REVOKE ALL ON DATABASE " + quoted +
+                               " FROM PUBLIC; GRANT CONNECT ON DATABASE " + quoted + " TO " +
+                               pg::quote_name(kBackupRole) + "; " + plain_messages(quoted);
     CO_TRY_DO(co_await session.script(grants, options));
     auto parameters = as(kPlatformRole, database.name);
     CO_TRY(auto owner, co_await pg::connect(executor_, std::move(parameters), options));
@@ -225,7 +230,8 @@ Task<Result<void>> Cluster::create_tenant_data_database(std::string_view name, C
   co_return co_await apply_database_privileges(database, kRuntimeRole, options);
 }
 
-Task<Result<void>> Cluster::apply_database_privileges(std::string_view database, std::string_view runtime_role,
+Task<Result<void>> Cluster::apply_database_privileges(std::string_view database,
+                                                      std::string_view runtime_role,
                                                       CallOptions options) const {
   const std::string quoted = pg::quote_name(database);
   const std::string role = pg::quote_name(runtime_role);
@@ -236,11 +242,13 @@ Task<Result<void>> Cluster::apply_database_privileges(std::string_view database,
   CO_TRY(auto grantees, co_await session.query(grantees_statement, options));
   // One script is one transaction: there is no moment in which nobody or everybody may connect.
   std::string script = "REVOKE ALL ON DATABASE " + quoted + " FROM PUBLIC";
-  for (std::size_t row = 0; row < grantees.size(); ++row) script += ", " + pg::quote_name(grantees.text(row, 0));
+  for (std::size_t row = 0; row < grantees.size(); ++row)
+    script += ", " + pg::quote_name(grantees.text(row, 0));
   script += ";\nGRANT CONNECT ON DATABASE " + quoted + " TO " + pg::quote_name(kMigratorRole) + ", " +
             pg::quote_name(kBackupRole) + ", " + role + ";\n";
   script += plain_messages(quoted);
-  // Nets below the ones that the server's own connections set: a client that gets hold of the password has them too.
+  // Nets below the ones that the server's own connections set: a client that gets hold of the password has
+  // them too.
   for (const std::string_view setting :
        {"statement_timeout = '60s'", "idle_in_transaction_session_timeout = '60s'", "search_path = ''"}) {
     script += "ALTER ROLE " + role + " IN DATABASE " + quoted + " SET " + std::string(setting) + ";\n";

@@ -1,9 +1,10 @@
 // The PostgreSQL server that this installation lives on, and the roles and passwords on it.
 //
-// Roles (all NOSUPERUSER): platform_service owns the platform and identity databases; tenant_owner (NOLOGIN) owns tenant
-// tables; tenant_migrator (LOGIN NOINHERIT, member of tenant_owner) runs packs' migrations; tenant_service is the
-// runtime (member of nothing, owns nothing); backup_service has BYPASSRLS and SELECT. A database-tier tenant has a
-// runtime role of its own. Passwords are derived from the master key, so that every node knows them and none is stored.
+// Roles (all NOSUPERUSER): platform_service owns the platform and identity databases; tenant_owner (NOLOGIN)
+// owns tenant tables; tenant_migrator (LOGIN NOINHERIT, member of tenant_owner) runs packs' migrations;
+// tenant_service is the runtime (member of nothing, owns nothing); backup_service has BYPASSRLS and SELECT. A
+// database-tier tenant has a runtime role of its own. Passwords are derived from the master key, so that
+// every node knows them and none is stored.
 #pragma once
 
 #include <functional>
@@ -28,7 +29,8 @@ inline constexpr std::string_view kMigratorRole = "tenant_migrator";
 inline constexpr std::string_view kRuntimeRole = "tenant_service";
 inline constexpr std::string_view kBackupRole = "backup_service";
 
-// Secrets derived from the master key with HMAC-SHA256, each for one purpose. Copyable; holds the key in memory.
+// Secrets derived from the master key with HMAC-SHA256, each for one purpose. Copyable; holds the key in
+// memory.
 class Credentials {
  public:
   explicit Credentials(std::string master_key) : master_key_(std::move(master_key)) {}
@@ -55,13 +57,15 @@ class Cluster {
   // Connects as tenant_migrator. The caller says SET LOCAL ROLE tenant_owner inside its transactions.
   Task<Result<pg::Session>> migrator(std::string_view database, CallOptions options) const;
 
-  // Checks the server (version, encoding, rights), creates the roles and the platform and identity databases and runs
-  // their migrations. Idempotent; several nodes may call it at once. Errors: server_unsupported, migration_changed, …
+  // Checks the server (version, encoding, rights), creates the roles and the platform and identity databases
+  // and runs their migrations. Idempotent; several nodes may call it at once. Errors: server_unsupported,
+  // migration_changed, …
   Task<Result<void>> bootstrap(CallOptions options) const;
 
   // Creates an empty database for tenant tables: owner tenant_owner, nothing for PUBLIC, sql/tenant applied.
   Task<Result<void>> create_tenant_data_database(std::string_view name, CallOptions options) const;
-  // CONNECT for the roles that may, nothing for others. Clones and restores lose this, so it is applied after each.
+  // CONNECT for the roles that may, nothing for others. Clones and restores lose this, so it is applied after
+  // each.
   Task<Result<void>> apply_database_privileges(std::string_view database, std::string_view runtime_role,
                                                CallOptions options) const;
   // Ends its connections and drops it, if it is there.

@@ -54,23 +54,29 @@ TEST_F(ClusterTest, RolesHaveTheRightsOfTheRecipeAndNoMore) {
   // Somebody was generous; the next start takes it back.
   sql.run("ALTER ROLE tenant_service SUPERUSER BYPASSRLS CREATEDB; GRANT tenant_owner TO tenant_service");
   ASSERT_TRUE(run(cluster_.bootstrap(patient())).ok());
-  EXPECT_EQ(sql.value("SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles WHERE rolname ~ "
-                      "'^(tenant_|platform_|backup_)' AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"),
-            "");
+  EXPECT_EQ(
+      sql.value(
+          "SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles WHERE rolname ~ "
+          "'^(tenant_|platform_|backup_)' AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)"),
+      "");
   EXPECT_EQ(sql.value("SELECT string_agg(rolname, ',') FROM pg_roles WHERE rolbypassrls AND NOT rolsuper"),
             "backup_service");
-  EXPECT_EQ(sql.value("SELECT string_agg(rolname, ',') FROM pg_roles WHERE rolname = 'tenant_owner' AND rolcanlogin"),
-            "");
-  EXPECT_EQ(sql.value("SELECT string_agg(member::regrole || ' in ' || roleid::regrole, ',') FROM pg_auth_members "
-                      "WHERE member::regrole::text ~ '^(tenant_|platform_|backup_)'"),
-            "tenant_migrator in tenant_owner");
+  EXPECT_EQ(
+      sql.value(
+          "SELECT string_agg(rolname, ',') FROM pg_roles WHERE rolname = 'tenant_owner' AND rolcanlogin"),
+      "");
+  EXPECT_EQ(
+      sql.value("SELECT string_agg(member::regrole || ' in ' || roleid::regrole, ',') FROM pg_auth_members "
+                "WHERE member::regrole::text ~ '^(tenant_|platform_|backup_)'"),
+      "tenant_migrator in tenant_owner");
 }
 
 TEST_F(ClusterTest, RuntimeRolesReachNoDatabaseOfThePlatform) {
   ASSERT_TRUE(run(cluster_.bootstrap(patient())).ok());
   for (const char* database : {"rowhouse_platform", "rowhouse_identity", "postgres", "template1"}) {
     const auto parameters = cluster_.as(kRuntimeRole, database);
-    EXPECT_NE(BlockingSql::cannot_connect(parameters).find("permission denied"), std::string::npos) << database;
+    EXPECT_NE(BlockingSql::cannot_connect(parameters).find("permission denied"), std::string::npos)
+        << database;
   }
   EXPECT_EQ(BlockingSql::cannot_connect(cluster_.as(kPlatformRole, kPlatformDatabase)), "");
 }
@@ -106,16 +112,23 @@ TEST_F(ClusterTest, PrivilegesAreTakenFromWhoeverHadThem) {
   const std::string name = "rowhouse_pool_privileges_test";
   ASSERT_TRUE(run(cluster_.create_tenant_data_database(name, patient())).ok());
   BlockingSql sql(testing::superuser("postgres"));
-  sql.run("CREATE ROLE nosy LOGIN; GRANT CONNECT, CREATE ON DATABASE rowhouse_pool_privileges_test TO nosy, PUBLIC");
+  sql.run(
+      "CREATE ROLE nosy LOGIN; GRANT CONNECT, CREATE ON DATABASE rowhouse_pool_privileges_test TO nosy, "
+      "PUBLIC");
   ASSERT_TRUE(run(cluster_.apply_database_privileges(name, kRuntimeRole, patient())).ok());
-  EXPECT_EQ(sql.value("SELECT has_database_privilege('nosy', 'rowhouse_pool_privileges_test', 'CONNECT')"), "f");
-  EXPECT_EQ(sql.value("SELECT has_database_privilege('tenant_service', 'rowhouse_pool_privileges_test', 'CONNECT')"),
-            "t");
+  EXPECT_EQ(sql.value("SELECT has_database_privilege('nosy', 'rowhouse_pool_privileges_test', 'CONNECT')"),
+            "f");
+  EXPECT_EQ(
+      sql.value(
+          "SELECT has_database_privilege('tenant_service', 'rowhouse_pool_privileges_test', 'CONNECT')"),
+      "t");
 }
 
 TEST_F(ClusterTest, RefusesAnAdministratorWithoutTheRights) {
   BlockingSql sql(testing::superuser("postgres"));
-  sql.run("CREATE ROLE modest LOGIN CREATEDB CREATEROLE PASSWORD 'modest'; GRANT CONNECT ON DATABASE postgres TO modest");
+  sql.run(
+      "CREATE ROLE modest LOGIN CREATEDB CREATEROLE PASSWORD 'modest'; GRANT CONNECT ON DATABASE postgres TO "
+      "modest");
   auto parameters = testing::superuser("postgres");
   parameters.user = "modest";
   parameters.password = "modest";

@@ -1,5 +1,5 @@
-// For tests above PostgreSQL: an installation with the pack "mini" (see pack_fixture.h), one per process, and nodes on
-// it, each with its own pool, registry and service, as processes of a cluster would have.
+// For tests above PostgreSQL: an installation with the pack "mini" (see pack_fixture.h), one per process, and
+// nodes on it, each with its own pool, registry and service, as processes of a cluster would have.
 //
 // Passwords of the roles become derived ones here, so a process that uses this cannot use testing::as_role().
 #pragma once
@@ -26,11 +26,17 @@ namespace rowhouse::tenancy::fixture {
 
 inline Actor tester() { return Actor("tester", "192.0.2.7:4711"); }
 
+inline std::vector<std::string> paths(const Error& error) {
+  std::vector<std::string> all;
+  for (const auto& field : error.fields) all.push_back(field.path);
+  return all;
+}
+
 struct Node {
-  Node(const Cluster& cluster, const Clock& clock)
+  Node(const Cluster& cluster, const Clock& clock, RegistryOptions options = RegistryOptions())
       : platform(cluster.executor(), pool_options(cluster)),
         packs(cluster, platform),
-        registry(cluster, platform, packs, RegistryOptions()),
+        registry(cluster, platform, packs, options),
         tenants(cluster, platform, packs, registry, clock) {}
 
   static pg::PoolOptions pool_options(const Cluster& cluster) {
@@ -92,11 +98,31 @@ class InstallationTest : public ::testing::Test {
     return std::move(created).value();
   }
 
+  static void remove(const Tenant& tenant) {
+    const auto removed = run(tenants().remove(tenant.id.to_string(), tester(), testing::patient()));
+    EXPECT_TRUE(removed.ok()) << removed.error().message;
+  }
+
+  static std::string status_of(const Uuid& id) {
+    return platform_sql().value("SELECT status FROM platform.tenants WHERE id = '" + id.to_string() + "'");
+  }
+  // What was recorded of a tenant, in order: actions in the audit, or types in the outbox.
+  static std::vector<std::string> actions_of(const Uuid& id, const std::string& table = "audit_log") {
+    std::vector<std::string> actions;
+    const std::string column = table == "events" ? "type" : "action";
+    for (const auto& row : platform_sql().run("SELECT " + column + " FROM platform." + table +
+                                              " WHERE tenant_id = '" + id.to_string() + "' ORDER BY id")) {
+      actions.push_back(*row[0]);
+    }
+    return actions;
+  }
+
   // A lead of the tenant with this address, put there behind Rowhouse's back.
   static void add_lead(const Tenant& tenant, const std::string& email) {
     testing::BlockingSql sql(testing::superuser(tenant.placement.database));
-    sql.run("INSERT INTO " + pg::quote_qualified(tenant.placement.schema, "leads") + " (tenant_id, email) VALUES (" +
-            pg::quote_literal(tenant.id.to_string()) + ", " + pg::quote_literal(email) + ")");
+    sql.run("INSERT INTO " + pg::quote_qualified(tenant.placement.schema, "leads") +
+            " (tenant_id, email) VALUES (" + pg::quote_literal(tenant.id.to_string()) + ", " +
+            pg::quote_literal(email) + ")");
   }
 
   // Turns the loop until it is so; false if that takes too long.
@@ -122,10 +148,12 @@ class InstallationTest : public ::testing::Test {
         std::string(kPlatformDatabase));
     all += joined(
         "SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^pg_' UNION ALL "
-        "SELECT 'table ' || c.oid::regclass::text FROM pg_class c WHERE relkind IN ('r', 'p', 'v') AND relnamespace "
+        "SELECT 'table ' || c.oid::regclass::text FROM pg_class c WHERE relkind IN ('r', 'p', 'v') AND "
+        "relnamespace "
         "NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) UNION ALL "
         "SELECT 'lead ' || id FROM app.leads UNION ALL SELECT 'note ' || id FROM app.notes UNION ALL "
-        "SELECT 'event ' || id FROM app.events UNION ALL SELECT 'key ' || key FROM rowhouse.idempotency_keys UNION ALL "
+        "SELECT 'event ' || id FROM app.events UNION ALL SELECT 'key ' || key FROM rowhouse.idempotency_keys "
+        "UNION ALL "
         "SELECT 'migration ' || schema_name || number FROM rowhouse.pack_migrations ORDER BY 1",
         pool_database_name("mini"));
     return all;

@@ -6,7 +6,8 @@
 
 namespace rowhouse::tenancy {
 
-// What an author did with privileges is visible only before the protector has put them right; the rest only after.
+// What an author did with privileges is visible only before the protector has put them right; the rest only
+// after.
 enum class RuleStage { before_protection, always };
 
 struct IsolationRule {

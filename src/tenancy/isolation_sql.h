@@ -1,4 +1,5 @@
-// What protector and checker share: how the catalog tells a canonical policy from any other. Private to this folder.
+// What protector and checker share: how the catalog tells a canonical policy from any other. Private to this
+// folder.
 #pragma once
 
 #include <string>
@@ -11,8 +12,9 @@
 
 namespace rowhouse::tenancy {
 
-// Opens both queries. $1 is the schema. A policy is canonical if PostgreSQL prints for it what it prints for ours, with
-// only pg_catalog in the search path: every other operator, function or table would be printed with its schema.
+// Opens both queries. $1 is the schema. A policy is canonical if PostgreSQL prints for it what it prints for
+// ours, with only pg_catalog in the search path: every other operator, function or table would be printed
+// with its schema.
 inline constexpr std::string_view kIsolationCatalog = R"sql(
 WITH me AS (
   SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER

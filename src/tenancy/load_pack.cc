@@ -42,7 +42,8 @@ Task<Result<Pack>> load_pack(pg::Session& session, const std::string& schema, Ma
   CO_TRY(const Catalog catalog, co_await read_catalog(session, schema, options));
   const auto missing = find_missing_parts(catalog, manifest);
   if (!missing.empty()) {
-    Error error(ErrorCode::pack_refused, "The database of pack " + manifest.name + " does not have what its manifest names");
+    Error error(ErrorCode::pack_refused,
+                "The database of pack " + manifest.name + " does not have what its manifest names");
     for (const Finding& finding : missing) error.fields.emplace_back(finding.object, finding.message);
     co_return error;
   }

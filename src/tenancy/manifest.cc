@@ -19,7 +19,8 @@ constexpr std::size_t kMaxKeyColumns = 8;
 constexpr std::size_t kMaxMetricLabels = 4;
 
 constexpr std::array<std::string_view, 3> kServices = {"poller", "storage", "vectors"};
-constexpr std::array<std::string_view, 5> kSettingTypes = {"string", "integer", "number", "boolean", "object"};
+constexpr std::array<std::string_view, 5> kSettingTypes = {"string", "integer", "number", "boolean",
+                                                           "object"};
 constexpr std::array<std::string_view, 4> kMetricEvents = {"create", "update", "delete", "read"};
 constexpr std::array<std::pair<std::string_view, Verb>, 6> kVerbs = {{{"read", Verb::read},
                                                                       {"create", Verb::create},
@@ -69,8 +70,8 @@ class ManifestReader {
   // The object at `path` with no members but those allowed (an empty list: any); null after a fault.
   const json::Object* object(const json::Value* value, const std::string& path,
                              std::initializer_list<std::string_view> allowed);
-  std::string text(const json::Value& parent, const std::string& path, std::string_view name, Presence presence,
-                   std::size_t max_bytes);
+  std::string text(const json::Value& parent, const std::string& path, std::string_view name,
+                   Presence presence, std::size_t max_bytes);
   std::string choice(const json::Value& parent, const std::string& path, std::string_view name,
                      std::span<const std::string_view> choices);
   Names strings(const json::Value& parent, const std::string& path, std::string_view name, Presence presence);
@@ -218,7 +219,8 @@ std::vector<OrderTerm> ManifestReader::order(const std::string& text, const std:
     terms.push_back(std::move(term));
     start = comma + 1;
   }
-  if (terms.size() > kMaxKeyColumns) fault(path, "names more than " + std::to_string(kMaxKeyColumns) + " columns");
+  if (terms.size() > kMaxKeyColumns)
+    fault(path, "names more than " + std::to_string(kMaxKeyColumns) + " columns");
   return terms;
 }
 
@@ -308,7 +310,8 @@ void ManifestReader::read_plan(const std::string& name, const json::Value& value
     plan.description = text(value, path, "description", Presence::optional, kMaxDescriptionBytes);
     plan.support = text(value, path, "support", Presence::optional, kMaxTitleBytes);
     const Names features = strings(value, path, "features", Presence::required);
-    for (std::size_t i = 0; i < features.size(); ++i) check_operation(features[i], at(at(path, "features"), i));
+    for (std::size_t i = 0; i < features.size(); ++i)
+      check_operation(features[i], at(at(path, "features"), i));
     plan.features.insert(features.begin(), features.end());
     const std::string limits_path = at(path, "limits");
     if (const json::Object* limits = object(value.find("limits"), limits_path, {}); limits != nullptr) {
@@ -344,8 +347,10 @@ void ManifestReader::read_settings(const json::Value* settings) {
   }
 }
 
-void ManifestReader::read_setting(const std::string& name, const json::Value& value, const std::string& path) {
-  if (object(&value, path, {"type", "default", "description", "enum", "minimum", "maximum"}) == nullptr) return;
+void ManifestReader::read_setting(const std::string& name, const json::Value& value,
+                                  const std::string& path) {
+  if (object(&value, path, {"type", "default", "description", "enum", "minimum", "maximum"}) == nullptr)
+    return;
   Setting setting;
   setting.name = name;
   setting.type = choice(value, path, "type", kSettingTypes);
@@ -389,7 +394,8 @@ void ManifestReader::read_setting(const std::string& name, const json::Value& va
 
 void ManifestReader::check_setting_value(const Setting& setting, const json::Value& value,
                                          const std::string& path) {
-  const bool fits = setting.type == "integer" ? value.as_int64().has_value() : value.type_name() == setting.type;
+  const bool fits =
+      setting.type == "integer" ? value.as_int64().has_value() : value.type_name() == setting.type;
   if (!fits) {
     fault(path, "must be of type " + setting.type);
     return;
@@ -397,8 +403,10 @@ void ManifestReader::check_setting_value(const Setting& setting, const json::Val
   if (const json::Number* number = value.as_number(); number != nullptr) {
     // Bounds are whole numbers, so a double is exact enough to compare with them.
     const double amount = std::strtod(number->text.c_str(), nullptr);
-    if (setting.minimum && amount < static_cast<double>(*setting.minimum)) fault(path, "is below the minimum");
-    if (setting.maximum && amount > static_cast<double>(*setting.maximum)) fault(path, "is above the maximum");
+    if (setting.minimum && amount < static_cast<double>(*setting.minimum))
+      fault(path, "is below the minimum");
+    if (setting.maximum && amount > static_cast<double>(*setting.maximum))
+      fault(path, "is above the maximum");
   }
   if (!setting.allowed.empty() && std::ranges::find(setting.allowed, value) == setting.allowed.end()) {
     fault(path, "is not among the values of enum");
@@ -416,12 +424,14 @@ void ManifestReader::read_resources(const json::Value* resources) {
   }
 }
 
-void ManifestReader::read_resource(const std::string& name, const json::Value& value, const std::string& path) {
+void ManifestReader::read_resource(const std::string& name, const json::Value& value,
+                                   const std::string& path) {
   Resource resource;
   resource.name = name;
   resource.relation = name;
-  if (object(&value, path, {"description", "relation", "operations", "natural_key", "default_order", "orders",
-                            "personal_data", "read_only"}) != nullptr) {
+  if (object(&value, path,
+             {"description", "relation", "operations", "natural_key", "default_order", "orders",
+              "personal_data", "read_only"}) != nullptr) {
     resource.description = text(value, path, "description", Presence::required, kMaxDescriptionBytes);
     if (value.find("relation") != nullptr) {
       resource.relation = text(value, path, "relation", Presence::required, kMaxTitleBytes);
@@ -439,7 +449,8 @@ void ManifestReader::read_resource(const std::string& name, const json::Value& v
       const auto terms = order(defaults[i], at(at(path, "default_order"), i));
       resource.default_order.insert(resource.default_order.end(), terms.begin(), terms.end());
     }
-    if (defaults.empty() && value.find("default_order") != nullptr && value.find("default_order")->as_array() != nullptr) {
+    if (defaults.empty() && value.find("default_order") != nullptr &&
+        value.find("default_order")->as_array() != nullptr) {
       fault(at(path, "default_order"), "must name at least one column");
     }
     const Names orders = strings(value, path, "orders", Presence::optional);
@@ -454,7 +465,8 @@ void ManifestReader::read_resource(const std::string& name, const json::Value& v
   manifest_.resources.push_back(std::move(resource));
 }
 
-void ManifestReader::read_operations(Resource& resource, const json::Value* operations, const std::string& path) {
+void ManifestReader::read_operations(Resource& resource, const json::Value* operations,
+                                     const std::string& path) {
   const json::Object* members =
       object(operations, path, {"read", "create", "update", "delete", "import", "export"});
   if (members == nullptr) return;
@@ -533,7 +545,8 @@ void ManifestReader::read_metric(const json::Value& value, const std::string& pa
   metric.resource = text(value, path, "resource", Presence::required, kMaxTitleBytes);
   metric.on = choice(value, path, "on", kMetricEvents);
   metric.labels = column_names(value, path, "labels");
-  if (!metric.name.empty() && !is_metric_name(metric.name)) fault(at(path, "name"), "must be [a-z][a-z0-9_]*");
+  if (!metric.name.empty() && !is_metric_name(metric.name))
+    fault(at(path, "name"), "must be [a-z][a-z0-9_]*");
   if (!metric.resource.empty() && find_resource(metric.resource) == nullptr) {
     fault(at(path, "resource"), "is not declared in /resources");
   }
@@ -546,9 +559,10 @@ void ManifestReader::read_metric(const json::Value& value, const std::string& pa
 }
 
 Result<Manifest> ManifestReader::read(const json::Value& document) {
-  if (object(&document, "",
-             {"name", "title", "version", "description", "default_tier", "default_plan", "services", "features",
-              "limits", "plans", "settings", "resources", "functions", "sample_data", "metrics"}) != nullptr) {
+  if (object(
+          &document, "",
+          {"name", "title", "version", "description", "default_tier", "default_plan", "services", "features",
+           "limits", "plans", "settings", "resources", "functions", "sample_data", "metrics"}) != nullptr) {
     // Features and resources first: the others refer to them.
     read_head(document);
     read_features(document.find("features"));

@@ -42,7 +42,8 @@ bool is_unique(const CatalogRelation& relation, const std::vector<std::string>& 
 
 // Does an index start with tenant_id and then these columns, in these directions or in all the opposite ones?
 bool serves(const CatalogIndex& index, const std::vector<OrderTerm>& terms) {
-  if (!index.sorted || index.keys.size() < terms.size() + 1 || index.keys[0].column != kTenantColumn) return false;
+  if (!index.sorted || index.keys.size() < terms.size() + 1 || index.keys[0].column != kTenantColumn)
+    return false;
   const auto fits = [&](bool reversed) {
     for (std::size_t i = 0; i < terms.size(); ++i) {
       const CatalogIndex::Key& key = index.keys[i + 1];
@@ -58,8 +59,8 @@ void find_missing_columns(Findings& findings, const CatalogRelation& relation, c
   const auto require = [&](const std::string& column, std::string_view where) {
     if (relation.find_column(column) != nullptr) return;
     findings.emplace_back("column-unknown", resource.name + "." + column,
-                          "pack.json names the column in " + std::string(where) + " of " + resource.name + ", but " +
-                              relation.name + " has no such column",
+                          "pack.json names the column in " + std::string(where) + " of " + resource.name +
+                              ", but " + relation.name + " has no such column",
                           "Correct the name, or add the column in a migration.");
   };
   for (const std::string& column : resource.natural_key) require(column, "natural_key");
@@ -67,7 +68,8 @@ void find_missing_columns(Findings& findings, const CatalogRelation& relation, c
   for (const auto& order : resource.orders) {
     for (const OrderTerm& term : order) require(term.column, "orders");
   }
-  if (const auto personal = manifest.personal_data.find(resource.name); personal != manifest.personal_data.end()) {
+  if (const auto personal = manifest.personal_data.find(resource.name);
+      personal != manifest.personal_data.end()) {
     for (const std::string& column : personal->second) require(column, "personal_data");
   }
   if (const auto fixed = manifest.read_only.find(resource.name); fixed != manifest.read_only.end()) {
@@ -83,7 +85,8 @@ void find_missing_functions(Findings& findings, const Catalog& catalog, const Ma
   for (const Function& declared : manifest.functions) {
     const auto found = catalog.functions.find(declared.name);
     if (found == catalog.functions.end()) {
-      findings.emplace_back("function-missing", declared.name, "pack.json declares the function, but no migration makes it",
+      findings.emplace_back("function-missing", declared.name,
+                            "pack.json declares the function, but no migration makes it",
                             "CREATE FUNCTION " + pg::quote_name(declared.name) + "(…) …");
       continue;
     }
@@ -108,10 +111,11 @@ void check_uniqueness(Findings& findings, const CatalogRelation& relation, const
                           "ALTER TABLE " + table + " ADD UNIQUE (tenant_id, id);");
   }
   if (!resource.natural_key.empty() && !is_unique(relation, resource.natural_key)) {
-    findings.emplace_back("natural-key-not-unique", resource.name,
-                          "no unique constraint over exactly tenant_id and the natural key that is neither partial nor "
-                          "deferrable",
-                          "ALTER TABLE " + table + " ADD UNIQUE (" + column_list(resource.natural_key) + ");");
+    findings.emplace_back(
+        "natural-key-not-unique", resource.name,
+        "no unique constraint over exactly tenant_id and the natural key that is neither partial nor "
+        "deferrable",
+        "ALTER TABLE " + table + " ADD UNIQUE (" + column_list(resource.natural_key) + ");");
   }
 }
 
@@ -123,10 +127,12 @@ void check_order(Findings& findings, const CatalogRelation& relation, const Reso
   std::vector<std::string> columns;
   for (const OrderTerm& term : terms) columns.push_back(term.column);
   std::string list = "tenant_id";
-  for (const OrderTerm& term : terms) list += ", " + pg::quote_name(term.column) + (term.descending ? " DESC" : "");
-  findings.emplace_back("order-without-index", resource.name + "." + in_words(terms),
-                        "the order " + in_words(terms) + " is promised, but no index begins with tenant_id and it",
-                        "CREATE INDEX ON " + pg::quote_name(relation.name) + " (" + list + ");");
+  for (const OrderTerm& term : terms)
+    list += ", " + pg::quote_name(term.column) + (term.descending ? " DESC" : "");
+  findings.emplace_back(
+      "order-without-index", resource.name + "." + in_words(terms),
+      "the order " + in_words(terms) + " is promised, but no index begins with tenant_id and it",
+      "CREATE INDEX ON " + pg::quote_name(relation.name) + " (" + list + ");");
 }
 
 void check_table(Findings& findings, const CatalogRelation& relation, const Resource& resource) {
@@ -146,17 +152,19 @@ void check_view(Findings& findings, const CatalogRelation& relation, const Resou
                 const Manifest& manifest) {
   for (const Verb verb : {Verb::create, Verb::update, Verb::remove, Verb::import_rows}) {
     if (!resource.operations.contains(verb)) continue;
-    findings.emplace_back("view-not-writable", resource.name, relation.name + " is a view, and views are only read",
+    findings.emplace_back("view-not-writable", resource.name,
+                          relation.name + " is a view, and views are only read",
                           "Leave create, update, delete and import out of its operations.");
     break;
   }
   if (!resource.natural_key.empty()) {
-    findings.emplace_back("natural-key-not-unique", resource.name, relation.name + " is a view and has no keys",
-                          "Leave natural_key out.");
+    findings.emplace_back("natural-key-not-unique", resource.name,
+                          relation.name + " is a view and has no keys", "Leave natural_key out.");
   }
   for (const SampleFile& sample : manifest.sample_data) {
     if (sample.resource != resource.name) continue;
-    findings.emplace_back("sample-data-for-view", resource.name, relation.name + " is a view and takes no rows",
+    findings.emplace_back("sample-data-for-view", resource.name,
+                          relation.name + " is a view and takes no rows",
                           "Load the tables that the view reads.");
   }
 }

@@ -9,20 +9,21 @@ namespace rowhouse::tenancy {
 
 namespace {
 
-// Latin-1 Supplement and Latin Extended-A (U+00C0 to U+017F), one entry for each code point; "" = a separator.
+// Latin-1 Supplement and Latin Extended-A (U+00C0 to U+017F), one entry for each code point; "" = a
+// separator.
 constexpr std::array<std::string_view, 0x180 - 0xC0> kLatin = {
-    "a",  "a", "a", "a", "a", "a", "ae", "c", "e", "e", "e", "e",  "i", "i", "i", "i",   // C0
-    "d",  "n", "o", "o", "o", "o", "o",  "",  "o", "u", "u", "u",  "u", "y", "th", "ss",  // D0
-    "a",  "a", "a", "a", "a", "a", "ae", "c", "e", "e", "e", "e",  "i", "i", "i", "i",   // E0
-    "d",  "n", "o", "o", "o", "o", "o",  "",  "o", "u", "u", "u",  "u", "y", "th", "y",   // F0
-    "a",  "a", "a", "a", "a", "a", "c",  "c", "c", "c", "c", "c",  "c", "c", "d", "d",   // 100
-    "d",  "d", "e", "e", "e", "e", "e",  "e", "e", "e", "e", "e",  "g", "g", "g", "g",   // 110
-    "g",  "g", "g", "g", "h", "h", "h",  "h", "i", "i", "i", "i",  "i", "i", "i", "i",   // 120
-    "i",  "i", "ij", "ij", "j", "j", "k", "k", "k", "l", "l", "l",  "l", "l", "l", "l",   // 130
-    "l",  "l", "l", "n", "n", "n", "n",  "n", "n", "n", "n", "n",  "o", "o", "o", "o",   // 140
-    "o",  "o", "oe", "oe", "r", "r", "r", "r", "r", "r", "s", "s",  "s", "s", "s", "s",   // 150
-    "s",  "s", "t", "t", "t", "t", "t",  "t", "u", "u", "u", "u",  "u", "u", "u", "u",   // 160
-    "u",  "u", "u", "u", "w", "w", "y",  "y", "y", "z", "z", "z",  "z", "z", "z", "s",   // 170
+    "a", "a", "a",  "a",  "a", "a", "ae", "c", "e", "e", "e", "e", "i", "i", "i",  "i",   // C0
+    "d", "n", "o",  "o",  "o", "o", "o",  "",  "o", "u", "u", "u", "u", "y", "th", "ss",  // D0
+    "a", "a", "a",  "a",  "a", "a", "ae", "c", "e", "e", "e", "e", "i", "i", "i",  "i",   // E0
+    "d", "n", "o",  "o",  "o", "o", "o",  "",  "o", "u", "u", "u", "u", "y", "th", "y",   // F0
+    "a", "a", "a",  "a",  "a", "a", "c",  "c", "c", "c", "c", "c", "c", "c", "d",  "d",   // 100
+    "d", "d", "e",  "e",  "e", "e", "e",  "e", "e", "e", "e", "e", "g", "g", "g",  "g",   // 110
+    "g", "g", "g",  "g",  "h", "h", "h",  "h", "i", "i", "i", "i", "i", "i", "i",  "i",   // 120
+    "i", "i", "ij", "ij", "j", "j", "k",  "k", "k", "l", "l", "l", "l", "l", "l",  "l",   // 130
+    "l", "l", "l",  "n",  "n", "n", "n",  "n", "n", "n", "n", "n", "o", "o", "o",  "o",   // 140
+    "o", "o", "oe", "oe", "r", "r", "r",  "r", "r", "r", "s", "s", "s", "s", "s",  "s",   // 150
+    "s", "s", "t",  "t",  "t", "t", "t",  "t", "u", "u", "u", "u", "u", "u", "u",  "u",   // 160
+    "u", "u", "u",  "u",  "w", "w", "y",  "y", "y", "z", "z", "z", "z", "z", "z",  "s",   // 170
 };
 
 // Takes one code point off the front of valid UTF-8.
@@ -39,15 +40,15 @@ char32_t take_code_point(std::string_view& text) {
 // Controls, and the invisible characters with which two different names could look the same.
 bool is_control(char32_t code) { return code < 0x20 || (code >= 0x7F && code < 0xA0); }
 bool is_invisible(char32_t code) {
-  return code == 0xAD || code == 0x61C || (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 ||
-         (code >= 0x202A && code <= 0x202E) || (code >= 0x2060 && code <= 0x2069) || code == 0xFEFF ||
-         (code >= 0xFFF9 && code <= 0xFFFB) || (code >= 0xE0000 && code <= 0xE0FFF);
+  return code == 0xAD || code == 0x61C || (code >= 0x200B && code <= 0x200F) || code == 0x2028 ||
+         code == 0x2029 || (code >= 0x202A && code <= 0x202E) || (code >= 0x2060 && code <= 0x2069) ||
+         code == 0xFEFF || (code >= 0xFFF9 && code <= 0xFFFB) || (code >= 0xE0000 && code <= 0xE0FFF);
 }
 // U+200D joins emoji; U+FE0F and U+200C belong to ordinary writing as well.
 bool is_joiner(char32_t code) { return code == 0x200C || code == 0x200D; }
 bool is_space(char32_t code) {
-  return code == ' ' || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x202F ||
-         code == 0x205F || code == 0x3000;
+  return code == ' ' || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
+         code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
 bool is_slug_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
@@ -132,8 +133,12 @@ std::string slug_with_number(std::string_view slug, std::uint64_t number) {
 
 std::string short_id(const Uuid& id) { return id.to_string().substr(24); }
 
-std::string tenant_database_name(std::string_view slug, const Uuid& id) { return object_name("tenant_", slug, id); }
-std::string tenant_role_name(std::string_view slug, const Uuid& id) { return object_name("tenant_", slug, id); }
+std::string tenant_database_name(std::string_view slug, const Uuid& id) {
+  return object_name("tenant_", slug, id);
+}
+std::string tenant_role_name(std::string_view slug, const Uuid& id) {
+  return object_name("tenant_", slug, id);
+}
 std::string tenant_schema_name(std::string_view slug, const Uuid& id) { return object_name("t_", slug, id); }
 
 }  // namespace rowhouse::tenancy

@@ -68,15 +68,17 @@ TEST(Names, FaultsOfNames) {
   EXPECT_TRUE(fault_of_tenant_name("a\x7F"));
   EXPECT_TRUE(fault_of_tenant_name(std::string_view("a\0b", 3)));
   EXPECT_TRUE(fault_of_tenant_name("\xC0\xAF"));
-  EXPECT_TRUE(fault_of_tenant_name("acme\xE2\x80\xAE" "corp"));  // right-to-left override
+  EXPECT_TRUE(
+      fault_of_tenant_name("acme\xE2\x80\xAE"
+                           "corp"));  // right-to-left override
 }
 
 // Whatever the name, the slug is well-formed and the objects' names are distinct, short and plain.
 TEST(Names, PropertyOfManyNames) {
   std::mt19937 random(20261121);
   const std::string shared(63, 'p');
-  const std::vector<std::string> pieces = {"acme",  "-",  "_",   "\"", "'",   "ü",  "🚀", " ", "A", "9", "ß",
-                                           shared, "\\", "$$", ";",  "株", "é", "."};
+  const std::vector<std::string> pieces = {"acme", "-", "_",    "\"", "'",  "ü", "🚀",  " ", "A",
+                                           "9",    "ß", shared, "\\", "$$", ";", "株", "é", "."};
   std::set<std::string> databases;
   std::set<std::string> schemas;
   constexpr int kNames = 20'000;
@@ -90,7 +92,8 @@ TEST(Names, PropertyOfManyNames) {
     ASSERT_TRUE(is_valid_slug(slug)) << name << " → " << slug;
     for (const auto& object : {tenant_database_name(slug, id), tenant_schema_name(slug, id)}) {
       ASSERT_LE(object.size(), 63U);
-      ASSERT_EQ(object.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos) << object;
+      ASSERT_EQ(object.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos)
+          << object;
     }
     databases.insert(tenant_database_name(slug, id));
     schemas.insert(tenant_schema_name(slug, id));

@@ -98,7 +98,8 @@ inline Bundle bundle(std::vector<std::string> migrations, json::Value document) 
   made.manifest = parse_manifest(made.manifest_document).value();
   for (std::size_t i = 0; i < migrations.size(); ++i) {
     const std::string number = std::to_string(i + 1);
-    made.migrations.emplace_back(static_cast<int>(i + 1), std::string(4 - number.size(), '0') + number + "_step",
+    made.migrations.emplace_back(static_cast<int>(i + 1),
+                                 std::string(4 - number.size(), '0') + number + "_step",
                                  std::move(migrations[i]));
   }
   for (const SampleFile& sample : made.manifest.sample_data) {

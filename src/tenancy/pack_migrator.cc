@@ -16,10 +16,11 @@ namespace {
 constexpr std::string_view kBeginSql = "BEGIN; SET LOCAL ROLE tenant_owner; SET LOCAL lock_timeout = '30s'";
 
 constexpr std::string_view kAppliedSql =
-    "SELECT number, pack, name, checksum FROM rowhouse.pack_migrations WHERE schema_name = $1 ORDER BY number";
+    "SELECT number, pack, name, checksum FROM rowhouse.pack_migrations WHERE schema_name = $1 ORDER BY "
+    "number";
 
-// The record comes first and serves as the lock: another node that runs the same migration waits here until this
-// transaction has ended, and then finds it done.
+// The record comes first and serves as the lock: another node that runs the same migration waits here until
+// this transaction has ended, and then finds it done.
 constexpr std::string_view kRecordSql =
     "INSERT INTO rowhouse.pack_migrations (schema_name, pack, number, name, checksum) "
     "VALUES ($1, $2, $3::integer, $4, $5) ON CONFLICT DO NOTHING";
@@ -76,25 +77,29 @@ std::vector<Finding> compare_states(const PackMigration& migration, const Sessio
                           "Leave COMMIT and ROLLBACK out: Rowhouse commits when everything is in place.");
   }
   if (after.user != before.user) {
-    findings.emplace_back("migration-changes-role", migration.name, "the migration changed the role to " + after.user,
+    findings.emplace_back("migration-changes-role", migration.name,
+                          "the migration changed the role to " + after.user,
                           "Leave SET ROLE and SET SESSION AUTHORIZATION out.");
   }
   if (after.transaction == before.transaction &&
       (after.search_path != before.search_path || after.replication_role != before.replication_role)) {
-    findings.emplace_back("migration-changes-settings", migration.name, "the migration changed the session's settings",
+    findings.emplace_back("migration-changes-settings", migration.name,
+                          "the migration changed the session's settings",
                           "Leave SET out, or give functions their own settings.");
   }
   return findings;
 }
 
-std::vector<Finding> check_statements(const PackMigration& migration, const std::vector<SqlStatement>& statements) {
+std::vector<Finding> check_statements(const PackMigration& migration,
+                                      const std::vector<SqlStatement>& statements) {
   std::vector<Finding> findings;
   for (const SqlStatement& statement : statements) {
     const std::string_view fault = fault_of_statement(statement);
     if (fault.empty()) continue;
-    findings.emplace_back("migration-statement", migration.name + ":" + std::to_string(statement.line),
-                          statement.words[0] + " in line " + std::to_string(statement.line) + ": " + std::string(fault),
-                          "Leave the statement out.");
+    findings.emplace_back(
+        "migration-statement", migration.name + ":" + std::to_string(statement.line),
+        statement.words[0] + " in line " + std::to_string(statement.line) + ": " + std::string(fault),
+        "Leave the statement out.");
   }
   return findings;
 }
@@ -164,7 +169,8 @@ Task<Result<MigratedSchema>> SchemaMigrator::run() {
   co_return std::move(result_);
 }
 
-// The schema itself, and what its roles need, also where no migration is missing: a clone has another runtime role.
+// The schema itself, and what its roles need, also where no migration is missing: a clone has another runtime
+// role.
 Task<Result<void>> SchemaMigrator::prepare() {
   CO_TRY_DO(co_await begin_as_owner(session_, options_));
   const pg::Statement exists = once(kSchemaExistsSql, list({schema_}));
@@ -194,16 +200,18 @@ Task<Result<std::size_t>> SchemaMigrator::count_applied() {
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const std::string name(rows.text(row, 2));
     if (rows.text(row, 1) != bundle_.manifest.name) {
-      co_return Error(ErrorCode::migration_changed, "The schema " + schema_ + " belongs to the pack " + std::string(rows.text(row, 1)));
+      co_return Error(ErrorCode::migration_changed,
+                      "The schema " + schema_ + " belongs to the pack " + std::string(rows.text(row, 1)));
     }
     if (row >= bundle_.migrations.size()) {
-      co_return Error(ErrorCode::migration_changed,
-                      "Migration " + name + " has run in the schema " + schema_ + ", but the pack does not have it");
+      co_return Error(ErrorCode::migration_changed, "Migration " + name + " has run in the schema " +
+                                                        schema_ + ", but the pack does not have it");
     }
     const PackMigration& migration = bundle_.migrations[row];
     if (migration.name != name || migration.checksum() != rows.text(row, 3)) {
-      co_return Error(ErrorCode::migration_changed, "Migration " + name + " has run in the schema " + schema_ +
-                                                        " and was changed since; add a further migration instead");
+      co_return Error(ErrorCode::migration_changed,
+                      "Migration " + name + " has run in the schema " + schema_ +
+                          " and was changed since; add a further migration instead");
     }
   }
   co_return rows.size();
@@ -213,7 +221,8 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
   const auto statements = scan_statements(migration.sql);
   add(check_statements(migration, statements));
   // Never run, not even in a scratch database: what they do cannot be undone.
-  if (!result_.findings.empty() && result_.findings.back().rule == "migration-statement") co_return Step::refused;
+  if (!result_.findings.empty() && result_.findings.back().rule == "migration-statement")
+    co_return Step::refused;
 
   CO_TRY_DO(co_await begin_as_owner(session_, options_));
   const std::string number = std::to_string(migration.number);
@@ -230,14 +239,16 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
     CO_TRY_DO(co_await session_.rollback(options_));
     Error failure = failure_of(migration, executed.error());
     if (on_finding_ == OnFinding::refuse) co_return failure;
-    result_.findings.emplace_back("migration-failed", migration.name, failure.message, "Correct the migration.");
+    result_.findings.emplace_back("migration-failed", migration.name, failure.message,
+                                  "Correct the migration.");
     co_return Step::refused;
   }
   co_return co_await apply_in_transaction(migration);
 }
 
 // The script itself, and what it did to the session.
-Task<Result<void>> SchemaMigrator::execute(const PackMigration& migration, const std::vector<SqlStatement>& statements) {
+Task<Result<void>> SchemaMigrator::execute(const PackMigration& migration,
+                                           const std::vector<SqlStatement>& statements) {
   if (std::ranges::any_of(statements, touches_rows)) CO_TRY_DO(co_await lift_force());
   const std::string enter = "SET LOCAL search_path = " + pg::quote_name(schema_) + ", pg_temp";
   CO_TRY_DO(co_await session_.script(enter, options_));
@@ -261,7 +272,8 @@ Task<Result<void>> SchemaMigrator::lift_force() {
 Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply_in_transaction(const PackMigration& migration) {
   const auto changed_session = [](const Finding& finding) { return finding.rule.starts_with("migration-"); };
   if (std::ranges::any_of(result_.findings, changed_session)) co_return co_await refuse();
-  CO_TRY(auto privileges, co_await check_isolation(session_, schema_, RuleStage::before_protection, options_));
+  CO_TRY(auto privileges,
+         co_await check_isolation(session_, schema_, RuleStage::before_protection, options_));
   add(std::move(privileges));
   if (must_refuse()) co_return co_await refuse();
   CO_TRY_DO(co_await protect_schema(session_, schema_, runtime_role_, options_));
@@ -286,8 +298,9 @@ Task<Result<void>> begin_as_owner(pg::Session& session, CallOptions options) {
   return session.script(kSql, options);
 }
 
-Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema, std::string runtime_role,
-                                            const Bundle& bundle, OnFinding on_finding, CallOptions options) {
+Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
+                                            std::string runtime_role, const Bundle& bundle,
+                                            OnFinding on_finding, CallOptions options) {
   SchemaMigrator migrator(session, std::move(schema), std::move(runtime_role), bundle, on_finding, options);
   co_return co_await migrator.run();
 }
@@ -296,7 +309,8 @@ Error refusal(const std::string& pack, const std::vector<Finding>& findings) {
   Error error(ErrorCode::pack_refused, "The pack " + pack + " breaks " + std::to_string(findings.size()) +
                                            (findings.size() == 1 ? " rule" : " rules"));
   for (const Finding& finding : findings) {
-    error.fields.emplace_back(finding.object, finding.rule + ": " + finding.message + ". Fix: " + finding.fix);
+    error.fields.emplace_back(finding.object,
+                              finding.rule + ": " + finding.message + ". Fix: " + finding.fix);
   }
   return error;
 }

@@ -1,8 +1,9 @@
-// Runs a pack's migrations in one schema: each in a transaction of its own, with its record, protected before commit.
+// Runs a pack's migrations in one schema: each in a transaction of its own, with its record, protected before
+// commit.
 //
-// Private to this folder. The session is connected as tenant_migrator and outside any transaction, before and after.
-// Rows are visible to a migration: it runs as the owner while FORCE ROW LEVEL SECURITY is lifted for that transaction
-// (other roles keep it), so that UPDATE fills a new column for every tenant.
+// Private to this folder. The session is connected as tenant_migrator and outside any transaction, before and
+// after. Rows are visible to a migration: it runs as the owner while FORCE ROW LEVEL SECURITY is lifted for
+// that transaction (other roles keep it), so that UPDATE fills a new column for every tenant.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@
 
 namespace rowhouse::tenancy {
 
-// What happens to a migration that breaks a rule: `refuse` undoes it; `collect` goes on, to find everything at once.
+// What happens to a migration that breaks a rule: `refuse` undoes it; `collect` goes on, to find everything
+// at once.
 enum class OnFinding { refuse, collect };
 
 struct MigratedSchema {
@@ -25,10 +27,12 @@ struct MigratedSchema {
   std::vector<Finding> findings;  // empty unless something was refused or collected
 };
 
-// Creates the schema if it is missing, runs what is missing, protects, grants to `runtime_role` ("" = to nobody).
-// Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with OnFinding::refuse).
-Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema, std::string runtime_role,
-                                            const Bundle& bundle, OnFinding on_finding, CallOptions options);
+// Creates the schema if it is missing, runs what is missing, protects, grants to `runtime_role` ("" = to
+// nobody). Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with
+// OnFinding::refuse).
+Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
+                                            std::string runtime_role, const Bundle& bundle,
+                                            OnFinding on_finding, CallOptions options);
 
 // BEGIN as tenant_owner.
 Task<Result<void>> begin_as_owner(pg::Session& session, CallOptions options);

@@ -58,7 +58,9 @@ bool is_sample_path(std::string_view text) {
          is_word(text.substr(kFolder.size(), text.size() - kFolder.size() - kEnding.size()));
 }
 
-bool is_reserved_column(std::string_view text) { return std::ranges::find(kReservedColumns, text) != kReservedColumns.end(); }
+bool is_reserved_column(std::string_view text) {
+  return std::ranges::find(kReservedColumns, text) != kReservedColumns.end();
+}
 
 std::optional<PackVersion> parse_pack_version(std::string_view text) {
   const auto parts = split(text, '.');
@@ -66,7 +68,8 @@ std::optional<PackVersion> parse_pack_version(std::string_view text) {
   if (parts.size() != version.parts.size()) return std::nullopt;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::string_view part = parts[i];
-    if (part.empty() || part.size() > kMaxVersionPartDigits || !std::ranges::all_of(part, is_digit)) return std::nullopt;
+    if (part.empty() || part.size() > kMaxVersionPartDigits || !std::ranges::all_of(part, is_digit))
+      return std::nullopt;
     if (part.size() > 1 && part[0] == '0') return std::nullopt;
     version.parts[i] = static_cast<std::uint32_t>(*parse_int64(part));
   }

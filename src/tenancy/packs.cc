@@ -34,11 +34,13 @@ constexpr std::string_view kStorePackSql =
     "ON CONFLICT (name) DO UPDATE SET version = excluded.version, manifest = excluded.manifest, "
     "checksum = excluded.checksum, upgrade_pending = true";
 constexpr std::string_view kStoreMigrationSql =
-    "INSERT INTO platform.pack_migrations (pack, number, name, sql, checksum) VALUES ($1, $2::integer, $3, $4, $5) "
+    "INSERT INTO platform.pack_migrations (pack, number, name, sql, checksum) VALUES ($1, $2::integer, $3, "
+    "$4, $5) "
     "ON CONFLICT (pack, number) DO NOTHING";
 constexpr std::string_view kClearSamplesSql = "DELETE FROM platform.pack_sample_files WHERE pack = $1";
 constexpr std::string_view kStoreSampleSql =
-    "INSERT INTO platform.pack_sample_files (pack, ordinal, resource, content) VALUES ($1, $2::integer, $3, $4)";
+    "INSERT INTO platform.pack_sample_files (pack, ordinal, resource, content) VALUES ($1, $2::integer, $3, "
+    "$4)";
 constexpr std::string_view kFinishSql =
     "UPDATE platform.packs SET upgrade_pending = false WHERE name = $1 AND checksum = $2";
 
@@ -57,14 +59,17 @@ pg::Statement statement(std::string_view sql, std::initializer_list<std::string_
   return pg::Statement(std::string(sql), std::move(params), pg::Access::write, pg::Reuse::once);
 }
 
-std::string checksum_of(const Bundle& bundle) { return to_hex(crypto::sha256(json::serialize(bundle_to_json(bundle)))); }
+std::string checksum_of(const Bundle& bundle) {
+  return to_hex(crypto::sha256(json::serialize(bundle_to_json(bundle))));
+}
 
 Error refused(std::string message) { return Error(ErrorCode::pack_refused, std::move(message)); }
 
 // A failed attempt is often told apart only by the server's own words.
 std::string words_of(const Error& error) {
   std::string words = error.message;
-  if (const auto detail = error.detail(pg::kServerMessage); !detail.empty() && words.find(detail) == std::string::npos) {
+  if (const auto detail = error.detail(pg::kServerMessage);
+      !detail.empty() && words.find(detail) == std::string::npos) {
     words += ": " + std::string(detail);
   }
   for (const FieldError& field : error.fields) words += "; " + field.path + ": " + field.message;
@@ -80,7 +85,8 @@ struct Target {
   std::string name, database, schema, role;
 };
 
-Task<Result<std::optional<StoredPack>>> find_stored(pg::Session& session, std::string pack, CallOptions options) {
+Task<Result<std::optional<StoredPack>>> find_stored(pg::Session& session, std::string pack,
+                                                    CallOptions options) {
   const pg::Statement query = statement(kFindSql, {pack});
   CO_TRY(const auto rows, co_await session.query(query, options));
   std::optional<StoredPack> stored;
@@ -122,17 +128,19 @@ Task<Result<void>> compare_with_stored(pg::Session& session, StoredPack stored, 
   co_return Result<void>();
 }
 
-Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std::string checksum, CallOptions options) {
+Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std::string checksum,
+                                CallOptions options) {
   const Manifest& manifest = bundle.manifest;
   const std::string document = json::serialize(bundle.manifest_document);
   CO_TRY_DO(co_await session.begin(nullptr, options));
-  const pg::Statement store_pack = statement(kStorePackSql, {manifest.name, manifest.version, document, checksum});
+  const pg::Statement store_pack =
+      statement(kStorePackSql, {manifest.name, manifest.version, document, checksum});
   CO_TRY_DO(co_await session.query(store_pack, options));
   for (const PackMigration& migration : bundle.migrations) {
     const std::string number = std::to_string(migration.number);
     const std::string migration_checksum = migration.checksum();
-    const pg::Statement store =
-        statement(kStoreMigrationSql, {manifest.name, number, migration.name, migration.sql, migration_checksum});
+    const pg::Statement store = statement(
+        kStoreMigrationSql, {manifest.name, number, migration.name, migration.sql, migration_checksum});
     CO_TRY_DO(co_await session.query(store, options));
   }
   const pg::Statement clear = statement(kClearSamplesSql, {manifest.name});
@@ -140,7 +148,8 @@ Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std:
   for (std::size_t i = 0; i < bundle.samples.size(); ++i) {
     const std::string ordinal = std::to_string(i);
     const SampleData& sample = bundle.samples[i];
-    const pg::Statement store = statement(kStoreSampleSql, {manifest.name, ordinal, sample.resource, sample.csv});
+    const pg::Statement store =
+        statement(kStoreSampleSql, {manifest.name, ordinal, sample.resource, sample.csv});
     CO_TRY_DO(co_await session.query(store, options));
   }
   co_return co_await session.commit(options);
@@ -161,7 +170,8 @@ Task<Result<std::vector<Target>>> find_targets(pg::Session& session, std::string
   co_return targets;
 }
 
-Task<Result<int>> prepare_on(pg::Session& session, const Target& target, const Bundle& bundle, CallOptions options) {
+Task<Result<int>> prepare_on(pg::Session& session, const Target& target, const Bundle& bundle,
+                             CallOptions options) {
   CO_TRY(const auto migrated,
          co_await migrate_schema(session, target.schema, target.role, bundle, OnFinding::refuse, options));
   if (!migrated.findings.empty()) co_return refusal(bundle.manifest.name, migrated.findings);
@@ -259,7 +269,8 @@ Task<Result<void>> Installation::migrate_tenants() {
     auto migrated = co_await migrate_tenant(target);
     if (!migrated.ok()) {
       tenant_session_.reset();  // in whatever state it is
-      const bool is_over = migrated.error().code == ErrorCode::cancelled || options_.deadline <= std::chrono::steady_clock::now();
+      const bool is_over = migrated.error().code == ErrorCode::cancelled ||
+                           options_.deadline <= std::chrono::steady_clock::now();
       if (is_over) co_return std::move(migrated).error();
       report_.failed.emplace_back(target.name, words_of(migrated.error()));
     } else if (*migrated > 0) {
@@ -291,7 +302,8 @@ Task<Result<void>> Installation::count_unchanged() {
 
 Result<json::Value> parse_stored(std::string_view manifest) {
   auto document = json::parse(manifest);
-  if (!document.ok()) return Error(ErrorCode::internal, "A stored manifest cannot be read: " + document.error().message);
+  if (!document.ok())
+    return Error(ErrorCode::internal, "A stored manifest cannot be read: " + document.error().message);
   return document;
 }
 
@@ -345,7 +357,8 @@ Task<Result<Bundle>> PackStore::stored_bundle(const std::string& pack, CallOptio
   CO_TRY(bundle.manifest, parse_manifest(bundle.manifest_document));
   for (std::size_t row = 0; row < migrations.size(); ++row) {
     bundle.migrations.emplace_back(static_cast<int>(parse_int64(migrations.text(row, 0)).value_or(0)),
-                                   std::string(migrations.text(row, 1)), std::string(migrations.text(row, 2)));
+                                   std::string(migrations.text(row, 1)),
+                                   std::string(migrations.text(row, 2)));
   }
   for (std::size_t row = 0; row < samples.size(); ++row) {
     bundle.samples.emplace_back(std::string(samples.text(row, 0)), std::string(samples.text(row, 1)));

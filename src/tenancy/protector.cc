@@ -1,5 +1,5 @@
-// Brings every object of a schema to the recipe. One query compares the catalog with what ought to be and writes the
-// statements that are missing; a schema that is right costs that query alone.
+// Brings every object of a schema to the recipe. One query compares the catalog with what ought to be and
+// writes the statements that are missing; a schema that is right costs that query alone.
 #include "pg/pool.h"
 #include "tenancy/cluster.h"
 #include "tenancy/isolation_sql.h"
@@ -9,8 +9,9 @@ namespace rowhouse::tenancy {
 
 namespace {
 
-// $1 schema, $2 runtime role or '', $3 backup role. Objects that somebody else owns are left alone: check_schema()
-// reports them. Privileges are compared one by one, so that whatever nobody asked for is revoked.
+// $1 schema, $2 runtime role or '', $3 backup role. Objects that somebody else owns are left alone:
+// check_schema() reports them. Privileges are compared one by one, so that whatever nobody asked for is
+// revoked.
 constexpr std::string_view kWants = R"sql(
 , owned AS (
   SELECT r.*, r.is_table AND NOT r.is_partition AND r.tenant_type = 'pg_catalog.uuid'::pg_catalog.regtype
@@ -119,8 +120,8 @@ SELECT COALESCE(pg_catalog.string_agg(sql, E';\n' ORDER BY step, subject, sql), 
 
 }  // namespace
 
-Task<Result<void>> protect_schema(pg::Session& session, const std::string& schema, const std::string& runtime_role,
-                                  CallOptions options) {
+Task<Result<void>> protect_schema(pg::Session& session, const std::string& schema,
+                                  const std::string& runtime_role, CallOptions options) {
   CO_TRY_DO(co_await use_catalog_search_path(session, options));
   const pg::Statement plan(std::string(kIsolationCatalog) + std::string(kWants) + std::string(kStatements),
                            three_params(schema, runtime_role, std::string(kBackupRole)), pg::Access::read,

@@ -26,14 +26,16 @@ constexpr const char* kRowhouseSchema = "rowhouse";
 
 // A password must not reach the server's log, whatever the operator has set.
 constexpr std::string_view kQuietSql =
-    "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = 'panic';\n";
+    "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = "
+    "'panic';\n";
 
 constexpr std::string_view kNowSql = "SELECT pg_catalog.clock_timestamp()";
 constexpr std::string_view kRunningSql = R"(
 SELECT FROM pg_catalog.pg_stat_activity
 WHERE datname = $1 AND usename = $2 AND state <> 'idle' AND xact_start < $3::timestamptz LIMIT 1)";
 
-constexpr std::string_view kForgetMigrationsSql = "DELETE FROM rowhouse.pack_migrations WHERE schema_name = $1";
+constexpr std::string_view kForgetMigrationsSql =
+    "DELETE FROM rowhouse.pack_migrations WHERE schema_name = $1";
 constexpr std::string_view kSchemaLeftSql = R"(
 SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace WHERE nspname = $1
 UNION ALL SELECT 'rowhouse.pack_migrations' FROM rowhouse.pack_migrations WHERE schema_name = $1)";
@@ -46,8 +48,8 @@ pg::Statement statement(std::string_view sql, pg::Params params = {}) {
 }
 
 Error left_behind(const Tenant& tenant, std::string_view what) {
-  return Error(ErrorCode::internal,
-               "tenant " + tenant.slug + " is not wholly removed, " + std::string(what) + " is left; delete it again");
+  return Error(ErrorCode::internal, "tenant " + tenant.slug + " is not wholly removed, " + std::string(what) +
+                                        " is left; delete it again");
 }
 
 std::string create_role_sql(const Cluster& cluster, const std::string& role) {
@@ -57,8 +59,8 @@ std::string create_role_sql(const Cluster& cluster, const std::string& role) {
          pg::quote_literal(cluster.credentials().password_of(role));
 }
 
-// The clone has the template's grants to the shared runtime role. It cannot connect here; it shall have no rights here
-// either.
+// The clone has the template's grants to the shared runtime role. It cannot connect here; it shall have no
+// rights here either.
 std::string hand_over_sql(const std::string& schema, const std::string& role) {
   const std::string shared = pg::quote_name(kRuntimeRole);
   const std::string both = pg::quote_name(schema) + ", " + kRowhouseSchema;
@@ -85,7 +87,8 @@ Task<Result<void>> Provisioner::create(const Tenant& tenant, const Bundle& bundl
   return nothing();
 }
 
-Task<Result<void>> Provisioner::create_schema(const Tenant& tenant, const Bundle& bundle, CallOptions options) {
+Task<Result<void>> Provisioner::create_schema(const Tenant& tenant, const Bundle& bundle,
+                                              CallOptions options) {
   const auto& placement = tenant.placement;
   {
     const std::string create = "SET ROLE " + pg::quote_name(kOwnerRole) + "; CREATE SCHEMA " +
@@ -93,17 +96,20 @@ Task<Result<void>> Provisioner::create_schema(const Tenant& tenant, const Bundle
     CO_TRY(auto session, co_await cluster_.migrator(placement.database, options));
     CO_TRY_DO(co_await session.script(create, options));
   }
-  CO_TRY_DO(co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
+  CO_TRY_DO(
+      co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
   co_return Result<void>();
 }
 
 Task<Result<void>> Provisioner::clone_template(const Tenant& tenant, CallOptions options) {
   const std::string quiet(kQuietSql);
   const std::string create_role = create_role_sql(cluster_, tenant.placement.role);
-  // wal_log copies through the buffers: a checkpoint before and after, as file_copy needs, would hold everybody up.
-  const std::string create_database =
-      "CREATE DATABASE " + pg::quote_name(tenant.placement.database) + " OWNER " + pg::quote_name(kOwnerRole) +
-      " TEMPLATE " + pg::quote_name(template_database_name(tenant.pack_name)) + " STRATEGY wal_log";
+  // wal_log copies through the buffers: a checkpoint before and after, as file_copy needs, would hold
+  // everybody up.
+  const std::string create_database = "CREATE DATABASE " + pg::quote_name(tenant.placement.database) +
+                                      " OWNER " + pg::quote_name(kOwnerRole) + " TEMPLATE " +
+                                      pg::quote_name(template_database_name(tenant.pack_name)) +
+                                      " STRATEGY wal_log";
   CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
   CO_TRY_DO(co_await server.script(quiet, options));
   CO_TRY_DO(co_await server.script(create_role, options));
@@ -121,13 +127,15 @@ Task<Result<void>> Provisioner::hand_over_to_own_role(const Tenant& tenant, Call
   co_return co_await session.script(script, options);
 }
 
-Task<Result<void>> Provisioner::create_database(const Tenant& tenant, const Bundle& bundle, CallOptions options) {
+Task<Result<void>> Provisioner::create_database(const Tenant& tenant, const Bundle& bundle,
+                                                CallOptions options) {
   const auto& placement = tenant.placement;
   CO_TRY_DO(co_await clone_template(tenant, options));
   CO_TRY_DO(co_await cluster_.apply_database_privileges(placement.database, placement.role, options));
   CO_TRY_DO(co_await hand_over_to_own_role(tenant, options));
   // Protects and grants; and migrates, if the pack was upgraded after the template had been copied.
-  CO_TRY_DO(co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
+  CO_TRY_DO(
+      co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
   co_return Result<void>();
 }
 
@@ -138,8 +146,9 @@ Task<Result<void>> Provisioner::remove(const Tenant& tenant, CallOptions options
   co_return co_await remove_pool_rows(tenant, options);
 }
 
-// A request that was let in just before the tenant was closed could write after its rows were deleted. There is no
-// telling whose transaction is whose, so all that are older than this moment are waited for; they are short.
+// A request that was let in just before the tenant was closed could write after its rows were deleted. There
+// is no telling whose transaction is whose, so all that are older than this moment are waited for; they are
+// short.
 Task<Result<void>> Provisioner::wait_for_running_requests(const Tenant& tenant, CallOptions options) {
   CO_TRY(auto session, co_await cluster_.administrator(kMaintenanceDatabase, options));
   const auto now_statement = statement(kNowSql);

@@ -1,7 +1,9 @@
-// What a tenant has on the server beyond its registry rows: nothing (pool), a schema, or a database and a role.
+// What a tenant has on the server beyond its registry rows: nothing (pool), a schema, or a database and a
+// role.
 //
-// create() may be repeated only after remove(). remove() may be repeated at any time, also when create() never ran or
-// ended half way; it ends with a proof, read from the catalog and with the backup role, that nothing is left.
+// create() may be repeated only after remove(). remove() may be repeated at any time, also when create()
+// never ran or ended half way; it ends with a proof, read from the catalog and with the backup role, that
+// nothing is left.
 #pragma once
 
 #include <string>

@@ -21,13 +21,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kChannel = "rowhouse_registry";
-constexpr auto kPollEvery = 1s;
 constexpr auto kPollDeadline = 5s;
 constexpr auto kReloadDeadline = 60s;
 // With more changes than this since the last poll, everything is forgotten instead.
 constexpr std::size_t kMaxPolledChanges = 1'000;
-// Keys that were used are written down at this pace, not at each use.
-constexpr int kPollsPerUseReport = 60;
 constexpr std::size_t kMaxUsedKeys = 10'000;
 constexpr int kPollsPerPruning = 3'600;
 
@@ -49,13 +46,15 @@ constexpr std::string_view kAdminSql =
     "SELECT id, name FROM platform.admin_tokens WHERE hash = $1::bytea AND revoked_at IS NULL";
 constexpr std::string_view kRevisionSql = "SELECT COALESCE(max(revision), 0) FROM platform.registry_changes";
 constexpr std::string_view kChangesSql =
-    "SELECT revision, tenant_id FROM platform.registry_changes WHERE revision > $1::bigint ORDER BY revision LIMIT "
+    "SELECT revision, tenant_id FROM platform.registry_changes WHERE revision > $1::bigint ORDER BY revision "
+    "LIMIT "
     "$2::bigint";
 constexpr std::string_view kReportUseSql =
     "UPDATE platform.api_keys k SET last_used_at = pg_catalog.now() "
     "FROM pg_catalog.unnest($1::uuid[]) AS used (id) WHERE k.id = used.id";
 constexpr std::string_view kPruneSql =
-    "DELETE FROM platform.registry_changes WHERE at < pg_catalog.now() - interval '1 day' AND revision < (SELECT "
+    "DELETE FROM platform.registry_changes WHERE at < pg_catalog.now() - interval '1 day' AND revision < "
+    "(SELECT "
     "max(revision) FROM platform.registry_changes)";
 
 // Somebody who wants the result of a look-up that another has started.
@@ -78,8 +77,13 @@ Error unknown_credential() { return Error(ErrorCode::credential_unknown, "the cr
 }  // namespace
 
 struct Registry::Impl {
-  Impl(const Cluster& registry_cluster, pg::Pool& pool, PackStore& pack_store, RegistryOptions registry_options)
-      : cluster(registry_cluster), platform(pool), store(pack_store), options(registry_options), cache(options) {}
+  Impl(const Cluster& registry_cluster, pg::Pool& pool, PackStore& pack_store,
+       RegistryOptions registry_options)
+      : cluster(registry_cluster),
+        platform(pool),
+        store(pack_store),
+        options(registry_options),
+        cache(options) {}
 
   Task<Result<KeyEntry>> query_key(KeyHash hash, CallOptions call);
   Task<Result<std::shared_ptr<const Tenant>>> query_tenant(std::string id_or_slug, CallOptions call);
@@ -123,7 +127,7 @@ struct Registry::Impl {
   net::TaskGroup tasks;
 };
 
-// --------------------------------------------------------------------------------------------------------------- packs
+// ------------------------------------------------------------------------------------------------- packs
 
 std::shared_ptr<const Pack> Registry::Impl::find_pack(std::string_view name) const {
   const auto found = packs.find(name);
@@ -169,17 +173,17 @@ Task<void> Registry::Impl::reload_while_asked() {
   reload = Reload::none;
 }
 
-// -------------------------------------------------------------------------------------------------------------- look-up
+// ----------------------------------------------------------------------------------------------- look-up
 
-// A tenant is handed out with its pack and plan, or not at all. Its pack may have been installed by another node a
-// moment ago.
+// A tenant is handed out with its pack and plan, or not at all. Its pack may have been installed by another
+// node a moment ago.
 Task<Result<void>> Registry::Impl::make_usable(const Tenant& tenant, CallOptions call) {
   if (tenant.plan() != nullptr) co_return Result<void>();
   if (find_pack(tenant.pack_name) == nullptr) CO_TRY_DO(co_await load_packs(call));
   const auto pack = find_pack(tenant.pack_name);
   if (pack == nullptr || pack->manifest.find_plan(tenant.plan_name) == nullptr) {
-    co_return Error(ErrorCode::internal, "the tenant's pack or plan is not installed: " + tenant.pack_name + ", " +
-                                             tenant.plan_name);
+    co_return Error(ErrorCode::internal, "the tenant's pack or plan is not installed: " + tenant.pack_name +
+                                             ", " + tenant.plan_name);
   }
   co_return Result<void>();
 }
@@ -230,7 +234,8 @@ Task<void> Registry::Impl::fly(KeyHash hash, std::shared_ptr<Flight<KeyEntry>> f
   }
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> Registry::Impl::query_tenant(std::string id_or_slug, CallOptions call) {
+Task<Result<std::shared_ptr<const Tenant>>> Registry::Impl::query_tenant(std::string id_or_slug,
+                                                                         CallOptions call) {
   const auto id = Uuid::parse(id_or_slug);
   pg::Params params;
   params.emplace_back(id ? pg::Param(id->to_string()) : std::nullopt);
@@ -254,7 +259,7 @@ void Registry::Impl::note_use(const Uuid& key_id) {
   if (used_keys.size() < kMaxUsedKeys) used_keys.try_emplace(key_id);
 }
 
-// -------------------------------------------------------------------------------------------------------------- changes
+// ----------------------------------------------------------------------------------------------- changes
 
 void Registry::Impl::heard(std::string_view payload) {
   if (const auto tenant = Uuid::parse(payload)) {
@@ -266,8 +271,9 @@ void Registry::Impl::heard(std::string_view payload) {
   reload_in_background();
 }
 
-// After a reconnection: notifications may have been missed. Asking for the changes would not be enough, because their
-// rows are kept for a day only, and who knows how long we were away. Before the first connection the poll suffices.
+// After a reconnection: notifications may have been missed. Asking for the changes would not be enough,
+// because their rows are kept for a day only, and who knows how long we were away. Before the first
+// connection the poll suffices.
 void Registry::Impl::listening() {
   if (std::exchange(connected, Connected::before) == Connected::never) return;
   cache.forget_everything();
@@ -276,7 +282,7 @@ void Registry::Impl::listening() {
 
 void Registry::Impl::poll_later() {
   if (state != State::running) return;
-  poll_timer = cluster.executor().after(std::chrono::duration_cast<std::chrono::milliseconds>(kPollEvery), [this] {
+  poll_timer = cluster.executor().after(options.poll_every, [this] {
     poll_timer.reset();
     tasks.spawn(poll());
   });
@@ -309,7 +315,8 @@ Task<Result<void>> Registry::Impl::read_changes(CallOptions call) {
 Task<Result<void>> Registry::Impl::report_use(CallOptions call) {
   if (used_keys.empty()) co_return Result<void>();
   std::string ids;
-  for (const auto& [id, ignored] : std::exchange(used_keys, {})) ids += (ids.empty() ? "" : ",") + id.to_string();
+  for (const auto& [id, ignored] : std::exchange(used_keys, {}))
+    ids += (ids.empty() ? "" : ",") + id.to_string();
   pg::Params params;
   params.emplace_back("{" + ids + "}");
   const pg::Statement statement(std::string(kReportUseSql), std::move(params), pg::Access::write);
@@ -320,10 +327,10 @@ Task<Result<void>> Registry::Impl::report_use(CallOptions call) {
 Task<void> Registry::Impl::poll() {
   const CallOptions call{deadline_in(kPollDeadline), &stopping};
   auto outcome = co_await read_changes(call);
-  // A database that is away is reported by those who need it; here it only means that caches stay as they are until
-  // the listener is back and everything is forgotten.
+  // A database that is away is reported by those who need it; here it only means that caches stay as they are
+  // until the listener is back and everything is forgotten.
   ++polls;
-  if (outcome.ok() && polls % kPollsPerUseReport == 0) outcome = co_await report_use(call);
+  if (outcome.ok() && polls % options.polls_per_use_report == 0) outcome = co_await report_use(call);
   if (outcome.ok() && polls % kPollsPerPruning == 0) {
     const pg::Statement prune(std::string(kPruneSql), {}, pg::Access::write);
     auto pruned = co_await platform.run(nullptr, prune, call);
@@ -332,12 +339,16 @@ Task<void> Registry::Impl::poll() {
   poll_later();
 }
 
-// ----------------------------------------------------------------------------------------------------------------- face
+// -------------------------------------------------------------------------------------------------- face
 
 Registry::Registry(const Cluster& cluster, pg::Pool& platform, PackStore& packs, RegistryOptions options)
     : impl_(std::make_unique<Impl>(cluster, platform, packs, options)) {}
 
-Registry::~Registry() { stop(); }
+// What stop() has cancelled needs another turn of the loop to end.
+Registry::~Registry() {
+  stop();
+  if (impl_->tasks.size() > 0) net::run_until_done(impl_->cluster.executor(), impl_->tasks.join());
+}
 
 Task<Result<void>> Registry::start(CallOptions options) {
   // The revision first: what changes while the packs are read is then seen by the first poll.
@@ -360,7 +371,6 @@ void Registry::stop() {
   impl_->listener.reset();
   impl_->poll_timer.reset();
   impl_->stopping.cancel();
-  if (impl_->tasks.size() > 0) net::run_until_done(impl_->cluster.executor(), impl_->tasks.join());
 }
 
 const KeyEntry* Registry::cached_key(const KeyHash& hash) const {
@@ -372,7 +382,8 @@ const KeyEntry* Registry::cached_key(const KeyHash& hash) const {
 Task<Result<KeyEntry>> Registry::find_key(KeyHash hash, CallOptions options) {
   if (const KeyEntry* entry = cached_key(hash)) co_return *entry;
   if (impl_->cache.is_unknown(hash, std::chrono::steady_clock::now())) co_return unknown_credential();
-  if (impl_->state == Impl::State::stopped) co_return Error(ErrorCode::shutting_down, "the server is shutting down");
+  if (impl_->state == Impl::State::stopped)
+    co_return Error(ErrorCode::shutting_down, "the server is shutting down");
   auto found = impl_->flights.find(hash);
   if (found == impl_->flights.end()) {
     found = impl_->flights.emplace(hash, std::make_shared<Flight<KeyEntry>>()).first;
@@ -410,7 +421,8 @@ Task<Result<AdminEntry>> Registry::find_admin_token(KeyHash hash, CallOptions op
   co_return entry;
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> Registry::find_tenant(std::string id_or_slug, CallOptions options) {
+Task<Result<std::shared_ptr<const Tenant>>> Registry::find_tenant(std::string id_or_slug,
+                                                                  CallOptions options) {
   if (auto tenant = impl_->cache.tenant(id_or_slug)) co_return tenant;
   // Text from a URL: what could never be stored must not reach the database as a parameter.
   if (!is_valid_utf8(id_or_slug) || id_or_slug.find('\0') != std::string::npos) {
@@ -419,7 +431,9 @@ Task<Result<std::shared_ptr<const Tenant>>> Registry::find_tenant(std::string id
   co_return co_await impl_->query_tenant(std::move(id_or_slug), options);
 }
 
-std::shared_ptr<const Pack> Registry::find_pack(std::string_view name) const { return impl_->find_pack(name); }
+std::shared_ptr<const Pack> Registry::find_pack(std::string_view name) const {
+  return impl_->find_pack(name);
+}
 
 std::vector<std::shared_ptr<const Pack>> Registry::packs() const {
   std::vector<std::shared_ptr<const Pack>> packs;

@@ -1,11 +1,13 @@
 // The tenants, keys and packs of the platform database, cached in one worker.
 //
-// A look-up that is in the cache costs no query and no lock. The cache is bounded, and told of changes three ways:
-// directly by the node that makes one, by LISTEN/NOTIFY from other nodes, and by a poll of the registry's revision every
-// second in case a notification was lost. Unknown keys are remembered too, briefly and boundedly.
+// A look-up that is in the cache costs no query and no lock. The cache is bounded, and told of changes three
+// ways: directly by the node that makes one, by LISTEN/NOTIFY from other nodes, and by a poll of the
+// registry's revision every second in case a notification was lost. Unknown keys are remembered too, briefly
+// and boundedly.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,6 +41,9 @@ struct RegistryOptions {
   std::size_t max_tenants = 50'000;
   std::size_t max_keys = 100'000;
   std::size_t max_unknown_keys = 10'000;
+  std::chrono::milliseconds poll_every{1'000};
+  // Keys that were used are written down (last_used_at) once in so many polls, not at each use.
+  int polls_per_use_report = 60;
 };
 
 class Registry {
@@ -48,6 +53,8 @@ class Registry {
 
   // Loads the packs and starts listening.
   Task<Result<void>> start(CallOptions options);
+  // Ends listening and look-ups; may be called twice, also inside the loop. Destroy the registry outside the
+  // loop.
   void stop();
 
   // In the cache or null. The hot path: then no coroutine is needed.
@@ -60,7 +67,7 @@ class Registry {
   std::shared_ptr<const Pack> find_pack(std::string_view name) const;  // null if not installed
   std::vector<std::shared_ptr<const Pack>> packs() const;
 
-  void forget_tenant(const Uuid& tenant_id);          // its keys, too
+  void forget_tenant(const Uuid& tenant_id);             // its keys, too
   Task<Result<void>> reload_packs(CallOptions options);  // and forget every tenant
 
  private:

@@ -1,8 +1,8 @@
-// What a worker remembers of the registry: tenants, keys, admin tokens and keys that do not exist, all bounded. Pure
-// memory, no queries; one thread.
+// What a worker remembers of the registry: tenants, keys, admin tokens and keys that do not exist, all
+// bounded. Pure memory, no queries; one thread.
 //
-// A look-up that was under way while its tenant changed must not put the old state into the cache. So whoever looks
-// something up holds a Lookup from before its query to after it; forget…() marks those that are open.
+// A look-up that was under way while its tenant changed must not put the old state into the cache. So whoever
+// looks something up holds a Lookup from before its query to after it; forget…() marks those that are open.
 #pragma once
 
 #include <chrono>

@@ -72,9 +72,7 @@ Task<void> find_into(Registry& registry, KeyHash hash, std::vector<Result<KeyEnt
 }
 
 TEST_F(RegistryTest, ManyWhoWantOneKeyShareOneQuery) {
-  const auto executed = [&] {
-    return other_->platform.stats().busy_connections;
-  };
+  const auto executed = [&] { return other_->platform.stats().busy_connections; };
   std::vector<Result<KeyEntry>> results;
   net::TaskGroup group;
   for (int i = 0; i < 200; ++i) group.spawn(find_into(there(), hash_, results));
@@ -105,19 +103,21 @@ TEST_F(RegistryTest, ASuspensionIsSeenEverywhere) {
   ASSERT_TRUE(run(there().find_key(hash_, patient())).ok());
   ASSERT_TRUE(run(tenants().suspend("watched", tester(), patient())).ok());
   EXPECT_EQ(run(here().find_key(hash_, patient()))->tenant->status, TenantStatus::suspended);
-  EXPECT_TRUE(eventually([&] {
-    return run(there().find_key(hash_, patient()))->tenant->status == TenantStatus::suspended;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return run(there().find_key(hash_, patient()))->tenant->status == TenantStatus::suspended; }));
 }
 
 TEST_F(RegistryTest, ALostNotificationIsMadeUpForByThePoll) {
   ASSERT_TRUE(run(there().find_key(hash_, patient())).ok());
   const std::string id = "'" + created_->tenant->id.to_string() + "'";
   // A change whose notification never arrives: the triggers are off, only the revision is written.
-  platform_sql().run("BEGIN; ALTER TABLE platform.tenants DISABLE TRIGGER registry; UPDATE platform.tenants SET "
-                     "status = 'suspended' WHERE id = " + id +
-                     "; ALTER TABLE platform.tenants ENABLE TRIGGER registry; INSERT INTO platform.registry_changes "
-                     "(tenant_id) VALUES (" + id + "); COMMIT");
+  platform_sql().run(
+      "BEGIN; ALTER TABLE platform.tenants DISABLE TRIGGER registry; UPDATE platform.tenants SET "
+      "status = 'suspended' WHERE id = " +
+      id +
+      "; ALTER TABLE platform.tenants ENABLE TRIGGER registry; INSERT INTO platform.registry_changes "
+      "(tenant_id) VALUES (" +
+      id + "); COMMIT");
   EXPECT_TRUE(eventually([&] { return there().cached_key(hash_) == nullptr; }));
   EXPECT_EQ(run(there().find_key(hash_, patient()))->tenant->status, TenantStatus::suspended);
 }
@@ -126,15 +126,13 @@ TEST_F(RegistryTest, AfterALostConnectionEverythingIsForgotten) {
   ASSERT_TRUE(run(there().find_key(hash_, patient())).ok());
   testing::BlockingSql sql(testing::superuser("postgres"));
   // The listeners' connections are those whose last statement was LISTEN.
-  EXPECT_TRUE(eventually([&] {
-    return sql.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == "2";
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return sql.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == "2"; }));
   sql.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
   EXPECT_TRUE(eventually([&] { return there().cached_key(hash_) == nullptr; }));
   // And it listens again.
-  EXPECT_TRUE(eventually([&] {
-    return sql.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == "2";
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return sql.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == "2"; }));
 }
 
 TEST_F(RegistryTest, AdminTokensAreFoundUntilTheyAreReplaced) {
@@ -146,6 +144,22 @@ TEST_F(RegistryTest, AdminTokensAreFoundUntilTheyAreReplaced) {
   EXPECT_EQ(admin->name, "ops");
   ASSERT_TRUE(run(tenants().set_admin_token("ops", make_credential(kAdminTokenPrefix), patient())).ok());
   EXPECT_TRUE(eventually([&] { return !run(there().find_admin_token(hash, patient())).ok(); }));
+}
+
+TEST_F(RegistryTest, TheUseOfAKeyIsWrittenDownInTheBackground) {
+  RegistryOptions options;
+  options.poll_every = std::chrono::milliseconds(20);
+  options.polls_per_use_report = 2;
+  fixture::Node watching(cluster(), clock(), options);
+  ASSERT_TRUE(run(watching.registry.start(patient())).ok());
+  const auto last_used = [&] {
+    return platform_sql().value("SELECT last_used_at FROM platform.api_keys WHERE tenant_id = '" +
+                                created_->tenant->id.to_string() + "'");
+  };
+  EXPECT_EQ(last_used(), "");
+  ASSERT_TRUE(run(watching.registry.find_key(hash_, patient())).ok());
+  EXPECT_TRUE(eventually([&] { return !last_used().empty(); }));
+  EXPECT_NE(watching.registry.cached_key(hash_), nullptr) << "use of a key is no change";
 }
 
 TEST_F(RegistryTest, StoppingMayBeRepeatedAndEndsLookUps) {

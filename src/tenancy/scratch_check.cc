@@ -28,7 +28,8 @@ constexpr std::size_t kRandomBytes = 6;
 
 // The name tells when the check began; nobody checks for an hour.
 constexpr std::string_view kNewNameSql =
-    "SELECT 'rowhouse_check_' || pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.now()))::bigint || '_'";
+    "SELECT 'rowhouse_check_' || pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.now()))::bigint "
+    "|| '_'";
 constexpr std::string_view kLeftoversSql = R"sql(
 SELECT d.datname FROM pg_catalog.pg_database d
  WHERE d.datname ~ '^rowhouse_check_[0-9]{9,12}_[0-9a-f]+$'
@@ -36,8 +37,8 @@ SELECT d.datname FROM pg_catalog.pg_database d
        < pg_catalog.date_part('epoch', pg_catalog.now()) - 3600
 )sql";
 
-// Everything outside the schemas $1 and $2 that a migration could make, change or drop; a change shows as another
-// version (the transaction that wrote the row).
+// Everything outside the schemas $1 and $2 that a migration could make, change or drop; a change shows as
+// another version (the transaction that wrote the row).
 constexpr std::string_view kSurroundingsSql = R"sql(
 WITH inside AS (
   SELECT oid FROM pg_catalog.pg_namespace
@@ -93,7 +94,8 @@ Task<Result<Surroundings>> read_surroundings(pg::Session& session, std::string s
   pg::Params params;
   params.emplace_back(std::move(schema));
   params.emplace_back(std::move(other));
-  const pg::Statement query(std::string(kSurroundingsSql), std::move(params), pg::Access::read, pg::Reuse::once);
+  const pg::Statement query(std::string(kSurroundingsSql), std::move(params), pg::Access::read,
+                            pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(query, options));
   Surroundings surroundings;
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -105,12 +107,14 @@ Task<Result<Surroundings>> read_surroundings(pg::Session& session, std::string s
   co_return surroundings;
 }
 
-void add_changes(Findings& findings, const Surroundings& before, const Surroundings& after, std::string_view when) {
+void add_changes(Findings& findings, const Surroundings& before, const Surroundings& after,
+                 std::string_view when) {
   const auto add = [&](const Surrounding& entry, std::string_view what) {
     if (findings.size() >= kMaxForeignChanges) return;
-    findings.emplace_back("outside-schema", entry.description,
-                          "a migration " + std::string(what) + " something outside the pack's schema" + std::string(when),
-                          "Leave names unqualified, and make nothing but tables, views, functions and types.");
+    findings.emplace_back(
+        "outside-schema", entry.description,
+        "a migration " + std::string(what) + " something outside the pack's schema" + std::string(when),
+        "Leave names unqualified, and make nothing but tables, views, functions and types.");
   };
   for (const auto& [key, entry] : after) {
     const auto found = before.find(key);
@@ -133,13 +137,15 @@ std::vector<std::string> header_of(std::string_view csv) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   std::vector<std::string> names;
   for (std::string_view cell : split(line, ',')) {
-    if (cell.size() >= 2 && cell.starts_with('"') && cell.ends_with('"')) cell = cell.substr(1, cell.size() - 2);
+    if (cell.size() >= 2 && cell.starts_with('"') && cell.ends_with('"'))
+      cell = cell.substr(1, cell.size() - 2);
     names.emplace_back(cell);
   }
   return names;
 }
 
-void check_sample(Findings& findings, const std::string& file, const SampleData& sample, const CatalogRelation& relation) {
+void check_sample(Findings& findings, const std::string& file, const SampleData& sample,
+                  const CatalogRelation& relation) {
   const auto add = [&](std::string rule, std::string message) {
     findings.emplace_back(std::move(rule), file, std::move(message), "Correct the header row of the file.");
   };
@@ -149,7 +155,8 @@ void check_sample(Findings& findings, const std::string& file, const SampleData&
     if (name == kTenantColumn) {
       add("sample-data-tenant-id", "the file has a column tenant_id, which is never given");
     } else if (column == nullptr) {
-      add("sample-data-column", "the file has a column " + name + ", which " + relation.name + " does not have");
+      add("sample-data-column",
+          "the file has a column " + name + ", which " + relation.name + " does not have");
     } else if (column->generated) {
       add("sample-data-column", "the column " + name + " is made by the database and cannot be given");
     }
@@ -181,7 +188,9 @@ void append(Findings& findings, Findings more) {
 void drop_duplicates(Findings& findings) {
   Findings unique;
   for (Finding& finding : findings) {
-    const auto same = [&](const Finding& other) { return other.rule == finding.rule && other.object == finding.object; };
+    const auto same = [&](const Finding& other) {
+      return other.rule == finding.rule && other.object == finding.object;
+    };
     if (std::ranges::none_of(unique, same)) unique.push_back(std::move(finding));
   }
   findings = std::move(unique);
@@ -212,7 +221,8 @@ Task<Result<Findings>> check_in(pg::Session& session, const Bundle& bundle, Call
   check_samples(findings, catalog, bundle);
 
   CO_TRY(const auto before_second, co_await read_surroundings(session, other, other, options));
-  CO_TRY(const auto second, co_await migrate_schema(session, other, runtime, bundle, OnFinding::collect, options));
+  CO_TRY(const auto second,
+         co_await migrate_schema(session, other, runtime, bundle, OnFinding::collect, options));
   CO_TRY(const auto after_second, co_await read_surroundings(session, other, other, options));
   for (const Finding& finding : second.findings) {
     if (!is_failure(finding)) continue;
@@ -226,8 +236,8 @@ Task<Result<Findings>> check_in(pg::Session& session, const Bundle& bundle, Call
   co_return findings;
 }
 
-Task<Result<Findings>> check_in_database(const Cluster& cluster, const std::string& database, const Bundle& bundle,
-                                         CallOptions options) {
+Task<Result<Findings>> check_in_database(const Cluster& cluster, const std::string& database,
+                                         const Bundle& bundle, CallOptions options) {
   CO_TRY_DO(co_await cluster.create_tenant_data_database(database, options));
   CO_TRY(auto session, co_await cluster.migrator(database, options));
   co_return co_await check_in(session, bundle, options);
@@ -253,7 +263,8 @@ Task<Result<std::string>> choose_name(const Cluster& cluster, CallOptions option
 
 }  // namespace
 
-Task<Result<Findings>> check_in_scratch_database(const Cluster& cluster, const Bundle& bundle, CallOptions options) {
+Task<Result<Findings>> check_in_scratch_database(const Cluster& cluster, const Bundle& bundle,
+                                                 CallOptions options) {
   CO_TRY(const std::string database, co_await choose_name(cluster, options));
   auto findings = co_await check_in_database(cluster, database, bundle, options);
   const CallOptions clean_up{deadline_in(kCleanUpPatience), nullptr};

@@ -13,8 +13,8 @@
 
 namespace rowhouse::tenancy {
 
-// Runs the migrations in two schemas of different names, because they must not name one; applies every rule; looks for
-// changes outside those schemas; compares sample data with their tables.
+// Runs the migrations in two schemas of different names, because they must not name one; applies every rule;
+// looks for changes outside those schemas; compares sample data with their tables.
 Task<Result<std::vector<Finding>>> check_in_scratch_database(const Cluster& cluster, const Bundle& bundle,
                                                              CallOptions options);
 

@@ -8,7 +8,8 @@ namespace rowhouse::tenancy {
 namespace {
 
 bool is_word_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
 bool is_word_part(char c) { return is_word_start(c) || (c >= '0' && c <= '9') || c == '$'; }
 
@@ -153,10 +154,11 @@ class Scanner {
 std::vector<SqlStatement> scan_statements(std::string_view sql) { return Scanner(sql).run(); }
 
 std::string_view fault_of_statement(const SqlStatement& statement) {
-  constexpr std::string_view kTransactionFault = "a migration runs in one transaction, which is not its own to begin or end";
+  constexpr std::string_view kTransactionFault =
+      "a migration runs in one transaction, which is not its own to begin or end";
   constexpr std::string_view kRoleFault = "a migration runs as the owner of the tables and stays so";
-  constexpr std::array<std::string_view, 9> kTransaction = {"BEGIN", "START",     "COMMIT",  "END",    "ROLLBACK",
-                                                            "ABORT", "SAVEPOINT", "RELEASE", "PREPARE"};
+  constexpr std::array<std::string_view, 9> kTransaction = {
+      "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE"};
   const auto& [first, second, third] = statement.words;
   if (std::ranges::find(kTransaction, first) != kTransaction.end()) return kTransactionFault;
   if (first == "COPY") return "a migration has no client to copy from; use INSERT, or sample data";
@@ -165,13 +167,14 @@ std::string_view fault_of_statement(const SqlStatement& statement) {
   if (second == "TRANSACTION" || third == "CHARACTERISTICS") return kTransactionFault;
   const bool scoped = second == "LOCAL" || second == "SESSION";
   const std::string& setting = scoped ? third : second;
-  if (setting == "ROLE" || setting == "AUTHORIZATION" || setting == "SESSION" || setting == "ALL") return kRoleFault;
+  if (setting == "ROLE" || setting == "AUTHORIZATION" || setting == "SESSION" || setting == "ALL")
+    return kRoleFault;
   return "";
 }
 
 bool touches_rows(const SqlStatement& statement) {
-  constexpr std::array<std::string_view, 9> kRowStatements = {"INSERT", "UPDATE", "DELETE",  "MERGE", "WITH",
-                                                              "SELECT", "DO",     "CALL", "TRUNCATE"};
+  constexpr std::array<std::string_view, 9> kRowStatements = {"INSERT", "UPDATE", "DELETE", "MERGE",   "WITH",
+                                                              "SELECT", "DO",     "CALL",   "TRUNCATE"};
   return std::ranges::find(kRowStatements, statement.words[0]) != kRowStatements.end();
 }
 

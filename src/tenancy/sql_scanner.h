@@ -1,8 +1,9 @@
-// Finds the statements of an SQL script without understanding them: where each begins and which words lead it.
+// Finds the statements of an SQL script without understanding them: where each begins and which words lead
+// it.
 //
-// For telling an author which line of a migration may not be there, and for knowing whether a migration touches rows.
-// Comments, strings, quoted names, dollar quotes and BEGIN ATOMIC bodies are skipped. What really happened is checked
-// in the database afterwards; this is not a guard.
+// For telling an author which line of a migration may not be there, and for knowing whether a migration
+// touches rows. Comments, strings, quoted names, dollar quotes and BEGIN ATOMIC bodies are skipped. What
+// really happened is checked in the database afterwards; this is not a guard.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +14,14 @@
 namespace rowhouse::tenancy {
 
 struct SqlStatement {
-  std::size_t line = 0;      // from 1
-  std::string words[3];      // the first three, upper case; "" when there are fewer
+  std::size_t line = 0;  // from 1
+  std::string words[3];  // the first three, upper case; "" when there are fewer
 };
 
 std::vector<SqlStatement> scan_statements(std::string_view sql);
 
-// Why a migration may not hold this statement, or "": it ends the transaction, changes who runs it, or needs a client.
+// Why a migration may not hold this statement, or "": it ends the transaction, changes who runs it, or needs
+// a client.
 std::string_view fault_of_statement(const SqlStatement& statement);
 
 // Statements that may read or write rows that are already there.

@@ -19,16 +19,19 @@ constexpr const char* kFirstKeyName = "default";
 // Everything of a new tenant in one statement: one round trip, one transaction.
 const std::string& insert_sql() {
   static const std::string sql =
-      "WITH t AS (INSERT INTO platform.tenants (id, slug, name, pack, plan, status, tier, domain, subdomain, settings, "
-      "branding, contact, storage_choice) VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, "
+      "WITH t AS (INSERT INTO platform.tenants (id, slug, name, pack, plan, status, tier, domain, subdomain, "
+      "settings, "
+      "branding, contact, storage_choice) VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, "
+      "$6::text, "
       "$7::text, $8::text, $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text) RETURNING *), "
-      "d AS (INSERT INTO platform.tenant_databases (tenant_id, tier, server, database_name, schema_name, role_name) "
+      "d AS (INSERT INTO platform.tenant_databases (tenant_id, tier, server, database_name, schema_name, "
+      "role_name) "
       "SELECT id, tier, $14::text, $15::text, $16::text, $17::text FROM t RETURNING *), "
       "k AS (INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash) "
       "SELECT $18::uuid, id, $19::text, $20::text, $21::bytea FROM t), "
       "recorded AS (" +
-      audit::insert_sql(22, "t") + "), announced AS (" + outbox_sql(22 + audit::kChangeParameters, "t") + ") SELECT " +
-      std::string(kTenantColumns) + " FROM t, d";
+      audit::insert_sql(22, "t") + "), announced AS (" + outbox_sql(22 + audit::kChangeParameters, "t") +
+      ") SELECT " + std::string(kTenantColumns) + " FROM t, d";
   return sql;
 }
 
@@ -120,7 +123,8 @@ Error unknown_pack(const std::string& name, const std::vector<std::shared_ptr<co
 
 }  // namespace
 
-Task<Result<std::shared_ptr<const Pack>>> TenantService::Impl::pack_named(std::string name, CallOptions options) {
+Task<Result<std::shared_ptr<const Pack>>> TenantService::Impl::pack_named(std::string name,
+                                                                          CallOptions options) {
   auto pack = registry.find_pack(name);
   if (pack == nullptr && !name.empty()) {
     // Installed by another node a moment ago?
@@ -132,7 +136,8 @@ Task<Result<std::shared_ptr<const Pack>>> TenantService::Impl::pack_named(std::s
 }
 
 Task<Result<std::string>> TenantService::Impl::free_slug(std::string base, CallOptions options) {
-  // What is cut off for the number is not known before the number is; one digit more than needed does no harm.
+  // What is cut off for the number is not known before the number is; one digit more than needed does no
+  // harm.
   constexpr std::uint64_t kLongestNumber = 999'999'999;
   const std::string longest = slug_with_number(base, kLongestNumber);
   const std::string stem = longest.substr(0, longest.rfind('-'));
@@ -144,9 +149,11 @@ Task<Result<std::string>> TenantService::Impl::free_slug(std::string base, CallO
   co_return slug_with_number(base.size() > stem.size() ? stem : base, highest + 1);
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const NewTenant& request, const Pack& pack,
-                                                                        TenantStatus status, std::string_view api_key,
-                                                                        const Actor& actor, CallOptions options) {
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const NewTenant& request,
+                                                                        const Pack& pack, TenantStatus status,
+                                                                        std::string_view api_key,
+                                                                        const Actor& actor,
+                                                                        CallOptions options) {
   const Uuid id = Uuid::make_v7(clock.now());
   const Uuid key_id = Uuid::make_v7(clock.now());
   Tenant tenant = tenant_of(request, pack, status, id);
@@ -177,22 +184,23 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const Ne
 Task<Result<std::size_t>> TenantService::Impl::furnish(std::shared_ptr<const Tenant> tenant,
                                                        NewTenant::SampleRows samples, CallOptions options) {
   const bool wants_samples = samples == NewTenant::SampleRows::load;
-  if (wants_samples && !load_samples) co_return Error(ErrorCode::internal, "no loader of sample data is wired");
+  if (wants_samples && !load_samples)
+    co_return Error(ErrorCode::internal, "no loader of sample data is wired");
   CO_TRY(const auto bundle, co_await packs.stored_bundle(tenant->pack_name, options));
   CO_TRY_DO(co_await provisioner.create(*tenant, bundle, options));
   if (!wants_samples) co_return std::size_t{0};
   co_return co_await load_samples(tenant, bundle.samples, options);
 }
 
-Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Tenant> tenant, std::string api_key,
-                                                        NewTenant::SampleRows samples, Actor actor,
-                                                        CallOptions options) {
+Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Tenant> tenant,
+                                                        std::string api_key, NewTenant::SampleRows samples,
+                                                        Actor actor, CallOptions options) {
   auto furnished = co_await furnish(tenant, samples, options);
   std::optional<Error> failure;
   CreatedTenant created;
   if (furnished.ok()) {
-    auto activated = co_await set_status(*tenant, TenantStatus::provisioning, TenantStatus::active, "tenant.created",
-                                         actor, options);
+    auto activated = co_await set_status(*tenant, TenantStatus::provisioning, TenantStatus::active,
+                                         "tenant.created", actor, options);
     if (!activated.ok()) {
       failure = std::move(activated).error();
     } else if (*activated == nullptr) {
@@ -216,8 +224,9 @@ Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor
   Faults faults;
   check_name("/name", request.name, faults);
   if (!request.slug.empty() && !is_valid_slug(request.slug)) {
-    faults.emplace_back("/slug",
-                        "must be 1 to 40 letters a to z, digits and dashes, with no dash at either end, and no UUID");
+    faults.emplace_back(
+        "/slug",
+        "must be 1 to 40 letters a to z, digits and dashes, with no dash at either end, and no UUID");
   }
   check_new_tenant(request, pack->manifest, faults);
   if (!faults.empty()) co_return error_of(std::move(faults));
@@ -233,8 +242,8 @@ Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor
     created.api_key = std::move(api_key);
     co_return created;
   }
-  co_return co_await impl_->finish(std::move(tenant), std::move(api_key), request.sample_rows, std::move(actor),
-                                   options);
+  co_return co_await impl_->finish(std::move(tenant), std::move(api_key), request.sample_rows,
+                                   std::move(actor), options);
 }
 
 }  // namespace rowhouse::tenancy

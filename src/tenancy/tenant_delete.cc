@@ -32,13 +32,15 @@ UNION ALL SELECT 'api_keys' FROM platform.api_keys WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'tenant_storage_configs' FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'instances' FROM platform.instances WHERE tenant_id = $1::uuid)";
 
-constexpr std::string_view kHasInstancesSql = "SELECT FROM platform.instances WHERE tenant_id = $1::uuid LIMIT 1";
+constexpr std::string_view kHasInstancesSql =
+    "SELECT FROM platform.instances WHERE tenant_id = $1::uuid LIMIT 1";
 
 const std::string& half_done_sql() {
-  static const std::string sql = "SELECT " + std::string(kTenantColumns) + std::string(kTenantFrom) +
-                                 "WHERE t.status IN ('provisioning', 'deleting') AND ($1::interval IS NULL OR "
-                                 "t.updated_at < pg_catalog.now() - $1::interval) ORDER BY t.created_at LIMIT " +
-                                 std::to_string(kMaxSwept);
+  static const std::string sql =
+      "SELECT " + std::string(kTenantColumns) + std::string(kTenantFrom) +
+      "WHERE t.status IN ('provisioning', 'deleting') AND ($1::interval IS NULL OR "
+      "t.updated_at < pg_catalog.now() - $1::interval) ORDER BY t.created_at LIMIT " +
+      std::to_string(kMaxSwept);
   return sql;
 }
 
@@ -83,12 +85,12 @@ Task<Result<void>> TenantService::remove(std::string id_or_slug, Actor actor, Ca
   if (instances.size() > 0) {
     co_return Error(ErrorCode::conflict, "the tenant still has running instances; remove them first");
   }
-  // From here on its keys are refused everywhere. One that is deleting already is a deletion that was cut off, or one
-  // that runs elsewhere: every step may be done twice.
+  // From here on its keys are refused everywhere. One that is deleting already is a deletion that was cut
+  // off, or one that runs elsewhere: every step may be done twice.
   while (tenant->status != TenantStatus::deleting) {
     const Uuid id = tenant->id;
-    CO_TRY_DO(co_await impl_->set_status(*tenant, tenant->status, TenantStatus::deleting, "tenant.deletion_started",
-                                         actor, options));
+    CO_TRY_DO(co_await impl_->set_status(*tenant, tenant->status, TenantStatus::deleting,
+                                         "tenant.deletion_started", actor, options));
     CO_TRY(tenant, co_await impl_->read(id.to_string(), options));
   }
   co_return co_await impl_->clear_away(std::move(tenant), "tenant.deleted", std::move(actor));

@@ -15,7 +15,8 @@ constexpr std::size_t kMaxDomainBytes = 253;
 constexpr std::size_t kMaxLabelBytes = 63;
 constexpr std::size_t kMaxEmailBytes = 254;
 constexpr std::string_view kControlCharacters(
-    "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b"
+    "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19"
+    "\x1a\x1b"
     "\x1c\x1d\x1e\x1f\x7f",
     33);
 
@@ -101,8 +102,10 @@ void check_name(std::string_view path, std::string_view name, Faults& faults) {
 
 void check_domain(std::string_view path, std::string_view domain, Faults& faults) {
   const auto labels = split(domain, '.');
-  if (domain.size() > kMaxDomainBytes || labels.size() < 2 || !std::all_of(labels.begin(), labels.end(), is_label)) {
-    add(faults, path, "must be a domain name such as \"crm.example.com\" (international names in their xn-- form)");
+  if (domain.size() > kMaxDomainBytes || labels.size() < 2 ||
+      !std::all_of(labels.begin(), labels.end(), is_label)) {
+    add(faults, path,
+        "must be a domain name such as \"crm.example.com\" (international names in their xn-- form)");
   }
 }
 
@@ -114,7 +117,8 @@ void check_subdomain(std::string_view path, std::string_view subdomain, Faults& 
 
 void check_email(std::string_view path, std::string_view email, Faults& faults) {
   const auto at = email.rfind('@');
-  const bool plain = is_valid_utf8(email) && email.find_first_of(kControlCharacters) == std::string_view::npos &&
+  const bool plain = is_valid_utf8(email) &&
+                     email.find_first_of(kControlCharacters) == std::string_view::npos &&
                      email.find_first_of(" <>,;\"") == std::string_view::npos;
   if (!plain || email.size() > kMaxEmailBytes || at == std::string_view::npos || at == 0 ||
       email.find('@') != at || at + 1 == email.size()) {

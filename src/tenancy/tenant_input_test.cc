@@ -57,7 +57,8 @@ TEST(TenantInput, SettingsKeepWhatIsThereAndNullGoesBackToTheDefault) {
 TEST(TenantInput, EveryFaultySettingIsNamed) {
   Faults faults;
   const auto given =
-      json::parse(R"({"interval_s": 5, "dark": "yes", "format": "36h", "no/such~one": 1, "thresholds": []})").value();
+      json::parse(R"({"interval_s": 5, "dark": "yes", "format": "36h", "no/such~one": 1, "thresholds": []})")
+          .value();
   merge_settings(manifest_with_settings(), json::Value(), given, faults);
   EXPECT_EQ(paths(faults),
             (std::vector<std::string>{"/settings/interval_s", "/settings/dark", "/settings/format",
@@ -130,8 +131,8 @@ TEST(TenantInput, ANewTenantIsCheckedAsAWhole) {
   bad.settings = json::parse(R"({"unknown": 1})").value();
   faults.clear();
   check_new_tenant(bad, manifest, faults);
-  EXPECT_EQ(paths(faults), (std::vector<std::string>{"/plan", "/domain", "/subdomain", "/admin_email", "/branding",
-                                                     "/settings/unknown"}));
+  EXPECT_EQ(paths(faults), (std::vector<std::string>{"/plan", "/domain", "/subdomain", "/admin_email",
+                                                     "/branding", "/settings/unknown"}));
   const auto error = error_of(faults);
   EXPECT_EQ(error.code, ErrorCode::validation_failed);
   EXPECT_EQ(error.fields.size(), 6U);

@@ -34,12 +34,12 @@ bool refers_to_itself(const TenantTable& table) {
   return std::find(table.parents.begin(), table.parents.end(), table.id) != table.parents.end();
 }
 
-// ctid finds the rows of a batch without a sort or a key; that it repeats over partitions does no harm, since every
-// row that it can hit here is the tenant's and is to go.
+// ctid finds the rows of a batch without a sort or a key; that it repeats over partitions does no harm, since
+// every row that it can hit here is the tenant's and is to go.
 std::string batch_sql(const TenantTable& table) {
   const std::string name = quoted(table);
-  return "DELETE FROM " + name + " WHERE tenant_id = $1::uuid AND ctid = ANY (ARRAY(SELECT ctid FROM " + name +
-         " WHERE tenant_id = $1::uuid LIMIT " + std::to_string(kRowsPerBatch) + "))";
+  return "DELETE FROM " + name + " WHERE tenant_id = $1::uuid AND ctid = ANY (ARRAY(SELECT ctid FROM " +
+         name + " WHERE tenant_id = $1::uuid LIMIT " + std::to_string(kRowsPerBatch) + "))";
 }
 
 // All rows of several tables at once: references among them are checked at the end of the statement.
@@ -99,7 +99,8 @@ std::vector<std::vector<TenantTable>> deletion_order(std::vector<TenantTable> ta
   return order;
 }
 
-Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session, std::vector<std::string> schemas,
+Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session,
+                                                           std::vector<std::string> schemas,
                                                            CallOptions options) {
   std::string names;  // schema names of ours hold no comma
   for (const auto& schema : schemas) names += (names.empty() ? "" : ",") + schema;
@@ -118,8 +119,8 @@ Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session,
   co_return tables;
 }
 
-Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id, std::vector<std::string> schemas,
-                                         CallOptions options) {
+Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id,
+                                         std::vector<std::string> schemas, CallOptions options) {
   const std::string become_owner = "SET ROLE " + pg::quote_name(kOwnerRole);
   CO_TRY_DO(co_await session.script(become_owner, options));
   const auto set_context = for_tenant(std::string(kContextSql), tenant_id);
@@ -131,12 +132,14 @@ Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenan
 }
 
 Task<Result<std::vector<std::string>>> tables_with_rows_of(pg::Session& session, std::string tenant_id,
-                                                           std::vector<std::string> schemas, CallOptions options) {
+                                                           std::vector<std::string> schemas,
+                                                           CallOptions options) {
   CO_TRY(const auto tables, co_await tables_with_tenants(session, std::move(schemas), options));
   std::vector<std::string> left;
   for (const auto& table : tables) {
     const std::string name = quoted(table);
-    const auto statement = for_tenant("SELECT FROM " + name + " WHERE tenant_id = $1::uuid LIMIT 1", tenant_id);
+    const auto statement =
+        for_tenant("SELECT FROM " + name + " WHERE tenant_id = $1::uuid LIMIT 1", tenant_id);
     CO_TRY(auto rows, co_await session.query(statement, options));
     if (rows.size() > 0) left.push_back(name);
   }

@@ -17,22 +17,24 @@ struct TenantTable {
   std::vector<std::string> parents;  // tables that this one refers to, by id; itself included if it does
 };
 
-// The steps in which tables can be emptied: who refers to another comes first. Tables that refer to each other in a
-// circle share a step. Pure.
+// The steps in which tables can be emptied: who refers to another comes first. Tables that refer to each
+// other in a circle share a step. Pure.
 std::vector<std::vector<TenantTable>> deletion_order(std::vector<TenantTable> tables);
 
 // Tables with a column tenant_id in these schemas; partitions are left out, their parents stand for them.
-Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session, std::vector<std::string> schemas,
+Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session,
+                                                           std::vector<std::string> schemas,
                                                            CallOptions options);
 
-// `session`: as tenant_migrator, outside a transaction, for this alone (its role and context are changed for good).
-// Works as the owner under row security with the tenant's own context, so that it can hit nobody else's rows; in
-// batches, so that no transaction gets long.
-Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id, std::vector<std::string> schemas,
-                                         CallOptions options);
+// `session`: as tenant_migrator, outside a transaction, for this alone (its role and context are changed for
+// good). Works as the owner under row security with the tenant's own context, so that it can hit nobody
+// else's rows; in batches, so that no transaction gets long.
+Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id,
+                                         std::vector<std::string> schemas, CallOptions options);
 
 // `session`: as backup_service, which sees every row. The names of tables that still hold rows of the tenant.
 Task<Result<std::vector<std::string>>> tables_with_rows_of(pg::Session& session, std::string tenant_id,
-                                                           std::vector<std::string> schemas, CallOptions options);
+                                                           std::vector<std::string> schemas,
+                                                           CallOptions options);
 
 }  // namespace rowhouse::tenancy

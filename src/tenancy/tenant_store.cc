@@ -14,8 +14,8 @@ Error strange_row(std::string_view what) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Tenant>> tenant_from_row(const pg::Rows& rows, std::size_t row, std::size_t first_column,
-                                                      const FindPack& find_pack) {
+Result<std::shared_ptr<const Tenant>> tenant_from_row(const pg::Rows& rows, std::size_t row,
+                                                      std::size_t first_column, const FindPack& find_pack) {
   std::size_t column = first_column;
   const auto next = [&] { return rows.text(row, column++); };
   auto tenant = std::make_shared<Tenant>();
@@ -52,9 +52,9 @@ Result<std::shared_ptr<const Tenant>> tenant_from_row(const pg::Rows& rows, std:
 }
 
 std::string outbox_sql(int first_parameter, std::string_view source, std::string_view tenant_column) {
-  return "INSERT INTO platform.events (tenant_id, type, payload) SELECT " + std::string(tenant_column) + ", $" +
-         std::to_string(first_parameter) + "::text, $" + std::to_string(first_parameter + 1) + "::jsonb FROM " +
-         std::string(source);
+  return "INSERT INTO platform.events (tenant_id, type, payload) SELECT " + std::string(tenant_column) +
+         ", $" + std::to_string(first_parameter) + "::text, $" + std::to_string(first_parameter + 1) +
+         "::jsonb FROM " + std::string(source);
 }
 
 json::Value tenant_summary(const Tenant& tenant) {

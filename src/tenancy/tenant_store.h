@@ -14,7 +14,8 @@
 
 namespace rowhouse::tenancy {
 
-// Columns of a tenant, from `t` (platform.tenants) and `d` (platform.tenant_databases); tenant_from_row() reads them.
+// Columns of a tenant, from `t` (platform.tenants) and `d` (platform.tenant_databases); tenant_from_row()
+// reads them.
 inline constexpr std::string_view kTenantColumns =
     "t.id, t.slug, t.name, t.status, t.tier, t.domain, t.subdomain, t.settings, t.branding, t.contact, "
     "t.storage_choice, "
@@ -25,16 +26,18 @@ inline constexpr std::size_t kTenantColumnCount = 20;
 
 // "FROM platform.tenants t JOIN …": what kTenantColumns is read from.
 inline constexpr std::string_view kTenantFrom =
-    " FROM platform.tenants t JOIN platform.tenant_databases d ON d.tenant_id = t.id AND d.kind = 'metadata' ";
+    " FROM platform.tenants t JOIN platform.tenant_databases d ON d.tenant_id = t.id AND d.kind = "
+    "'metadata' ";
 
 using FindPack = std::function<std::shared_ptr<const Pack>(std::string_view name)>;
 
-// `pack` of the result is null if `find_pack` does not know it. Error: internal, when the row cannot be understood.
-Result<std::shared_ptr<const Tenant>> tenant_from_row(const pg::Rows& rows, std::size_t row, std::size_t first_column,
-                                                      const FindPack& find_pack);
+// `pack` of the result is null if `find_pack` does not know it. Error: internal, when the row cannot be
+// understood.
+Result<std::shared_ptr<const Tenant>> tenant_from_row(const pg::Rows& rows, std::size_t row,
+                                                      std::size_t first_column, const FindPack& find_pack);
 
-// "INSERT INTO platform.events …", one event for each row of `source`, a WITH query; `tenant_column` of it is the
-// tenant's id. Refers to two parameters: type, payload.
+// "INSERT INTO platform.events …", one event for each row of `source`, a WITH query; `tenant_column` of it is
+// the tenant's id. Refers to two parameters: type, payload.
 std::string outbox_sql(int first_parameter, std::string_view source, std::string_view tenant_column = "id");
 
 // The tenant as the audit and the outbox show it.

@@ -35,10 +35,12 @@ const std::string& list_sql() {
 }
 
 // `t` = the changed row, if it still had the version that the new values were made from.
-std::string changing_sql(std::string_view assignments, std::string_view condition, int first_record_parameter) {
+std::string changing_sql(std::string_view assignments, std::string_view condition,
+                         int first_record_parameter) {
   const int outbox_parameter = first_record_parameter + audit::kChangeParameters;
-  return "WITH t AS (UPDATE platform.tenants SET " + std::string(assignments) + " WHERE " + std::string(condition) +
-         " RETURNING *), recorded AS (" + audit::insert_sql(first_record_parameter, "t") + "), announced AS (" +
+  return "WITH t AS (UPDATE platform.tenants SET " + std::string(assignments) + " WHERE " +
+         std::string(condition) + " RETURNING *), recorded AS (" +
+         audit::insert_sql(first_record_parameter, "t") + "), announced AS (" +
          outbox_sql(outbox_parameter, "t") + ") SELECT " + std::string(kTenantColumns) +
          " FROM t JOIN platform.tenant_databases d ON d.tenant_id = t.id AND d.kind = 'metadata'";
 }
@@ -52,8 +54,7 @@ const std::string& update_sql() {
 }
 
 const std::string& status_sql() {
-  static const std::string sql =
-      changing_sql("status = $2::text", "id = $1::uuid AND status = $3::text", 4);
+  static const std::string sql = changing_sql("status = $2::text", "id = $1::uuid AND status = $3::text", 4);
   return sql;
 }
 
@@ -81,14 +82,16 @@ std::string like_pattern(std::string_view search) {
   return pattern + "%";
 }
 
-bool is_storable(std::string_view text) { return is_valid_utf8(text) && text.find('\0') == std::string_view::npos; }
+bool is_storable(std::string_view text) {
+  return is_valid_utf8(text) && text.find('\0') == std::string_view::npos;
+}
 
 // Which tenants a cursor pages through: a cursor of another filter would silently skip some.
 std::string filter_fingerprint(const TenantFilter& filter) {
   std::string text;
-  for (const std::string& part : {filter.pack, filter.plan, filter.search,
-                                  std::string(filter.tier ? tier_name(*filter.tier) : ""),
-                                  std::string(filter.status ? tenant_status_name(*filter.status) : "")}) {
+  for (const std::string& part :
+       {filter.pack, filter.plan, filter.search, std::string(filter.tier ? tier_name(*filter.tier) : ""),
+        std::string(filter.status ? tenant_status_name(*filter.status) : "")}) {
     text += std::to_string(part.size()) + ":" + part;
   }
   return to_hex(crypto::sha256(text).substr(0, 8));
@@ -103,7 +106,8 @@ std::string encode_cursor(const TenantFilter& filter, const Tenant& last) {
 }
 
 Result<Position> decode_cursor(const TenantFilter& filter) {
-  const Error invalid(ErrorCode::invalid_cursor, "the cursor does not belong to this list; start again without it");
+  const Error invalid(ErrorCode::invalid_cursor,
+                      "the cursor does not belong to this list; start again without it");
   const auto text = from_base64url(filter.cursor);
   if (!text) return invalid;
   const auto parts = split(*text, ' ');
@@ -136,7 +140,8 @@ Error wrong_status(const Tenant& tenant, TenantStatus wanted) {
 
 // The new state of a tenant, or what is wrong with it.
 Result<Tenant> changed_tenant(const Tenant& current, const TenantChange& change) {
-  if (!current.pack) return Error(ErrorCode::internal, "the tenant's pack is not installed: " + current.pack_name);
+  if (!current.pack)
+    return Error(ErrorCode::internal, "the tenant's pack is not installed: " + current.pack_name);
   Faults faults;
   Tenant next = current;
   if (change.name) {
@@ -211,9 +216,10 @@ void TenantService::wire(Changed changed, SampleLoader samples, CloseDatabase cl
   impl_->close_database = std::move(close);
 }
 
-// ----------------------------------------------------------------------------------------------------------------- read
+// -------------------------------------------------------------------------------------------------- read
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::read(std::string id_or_slug, CallOptions options) {
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::read(std::string id_or_slug,
+                                                                      CallOptions options) {
   if (!is_storable(id_or_slug)) co_return Error(ErrorCode::not_found, "there is no such tenant");
   const auto id = Uuid::parse(id_or_slug);
   pg::Params params;
@@ -231,7 +237,8 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::get(std::string id_or
 
 Task<Result<TenantPage>> TenantService::list(TenantFilter filter, CallOptions options) {
   if (filter.limit < 1 || filter.limit > kMaxListLimit) {
-    co_return Error(ErrorCode::invalid_parameter, "limit must be between 1 and " + std::to_string(kMaxListLimit))
+    co_return Error(ErrorCode::invalid_parameter,
+                    "limit must be between 1 and " + std::to_string(kMaxListLimit))
         .with_field("limit", "must be between 1 and " + std::to_string(kMaxListLimit));
   }
   TenantPage page;
@@ -262,15 +269,16 @@ Task<Result<TenantPage>> TenantService::list(TenantFilter filter, CallOptions op
   co_return page;
 }
 
-// --------------------------------------------------------------------------------------------------------------- change
+// ------------------------------------------------------------------------------------------------ change
 
 Task<Result<std::shared_ptr<const Tenant>>> TenantService::update(std::string id_or_slug, TenantChange change,
                                                                   Actor actor, CallOptions options) {
   for (int attempt = 1;; ++attempt) {
     CO_TRY(const auto current, co_await impl_->read(id_or_slug, options));
     if (change.if_version && *change.if_version != current->version) {
-      co_return Error(ErrorCode::precondition_failed, "the tenant has changed in the meantime: its version is " +
-                                                          std::to_string(current->version));
+      co_return Error(
+          ErrorCode::precondition_failed,
+          "the tenant has changed in the meantime: its version is " + std::to_string(current->version));
     }
     if (current->status == TenantStatus::deleting) {
       co_return Error(ErrorCode::conflict, "the tenant is being deleted");
@@ -284,16 +292,17 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::update(std::string id
       impl_->announce(current->id);
       co_return tenant_from_row(*rows, 0, 0, impl_->finder());
     }
-    // Somebody else was faster: what was asked for is put on top of theirs, unless it was meant for one version.
+    // Somebody else was faster: what was asked for is put on top of theirs, unless it was meant for one
+    // version.
     if (attempt == kUpdateAttempts) {
       co_return Error(ErrorCode::conflict, "the tenant is being changed by others all the time; try again");
     }
   }
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(const Tenant& tenant, TenantStatus from,
-                                                                            TenantStatus to, std::string action,
-                                                                            const Actor& actor, CallOptions options) {
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(
+    const Tenant& tenant, TenantStatus from, TenantStatus to, std::string action, const Actor& actor,
+    CallOptions options) {
   const auto status_json = [](TenantStatus status) {
     json::Value value;
     value.set("status", tenant_status_name(status));
@@ -316,10 +325,9 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(cons
   co_return tenant_from_row(rows, 0, 0, finder());
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::switch_status(std::string id_or_slug,
-                                                                               TenantStatus from, TenantStatus to,
-                                                                               std::string action, Actor actor,
-                                                                               CallOptions options) {
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::switch_status(
+    std::string id_or_slug, TenantStatus from, TenantStatus to, std::string action, Actor actor,
+    CallOptions options) {
   for (int attempt = 1;; ++attempt) {
     CO_TRY(auto current, co_await read(id_or_slug, options));
     if (current->status == to) co_return current;
@@ -337,11 +345,11 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::suspend(std::string i
 
 Task<Result<std::shared_ptr<const Tenant>>> TenantService::resume(std::string id_or_slug, Actor actor,
                                                                   CallOptions options) {
-  return impl_->switch_status(std::move(id_or_slug), TenantStatus::suspended, TenantStatus::active, "tenant.resumed",
-                              std::move(actor), options);
+  return impl_->switch_status(std::move(id_or_slug), TenantStatus::suspended, TenantStatus::active,
+                              "tenant.resumed", std::move(actor), options);
 }
 
-// ------------------------------------------------------------------------------------------------------------- platform
+// ---------------------------------------------------------------------------------------------- platform
 
 Task<Result<PlatformStatus>> TenantService::status(CallOptions options) {
   PlatformStatus status;
@@ -361,7 +369,8 @@ Task<Result<PlatformStatus>> TenantService::status(CallOptions options) {
   CO_TRY(auto server, co_await impl_->cluster.administrator(kMaintenanceDatabase, options));
   CO_TRY(auto sizes, co_await server.query(sizes_statement, options));
   for (std::size_t row = 0; row < sizes.size(); ++row) {
-    status.databases.emplace_back(std::string(sizes.text(row, 0)), parse_int64(sizes.text(row, 1)).value_or(0));
+    status.databases.emplace_back(std::string(sizes.text(row, 0)),
+                                  parse_int64(sizes.text(row, 1)).value_or(0));
   }
   CO_TRY(auto connections, co_await server.query(connections_statement, options));
   status.connections = parse_int64(connections.text(0, 0)).value_or(0);

@@ -1,7 +1,8 @@
-// The life of a tenant: create in one of three tiers, list, change, suspend, resume, delete; and its API keys.
+// The life of a tenant: create in one of three tiers, list, change, suspend, resume, delete; and its API
+// keys.
 //
-// A creation that fails leaves nothing; one that was cut off is cleared away by sweep() at the next start. Every change
-// is recorded in the audit and in the outbox in the same transaction as the change.
+// A creation that fails leaves nothing; one that was cut off is cleared away by sweep() at the next start.
+// Every change is recorded in the audit and in the outbox in the same transaction as the change.
 #pragma once
 
 #include <functional>
@@ -23,7 +24,8 @@ namespace rowhouse::tenancy {
 
 // Who asks; for the audit.
 struct Actor {
-  Actor(std::string actor_name, std::string actor_address) : name(std::move(actor_name)), address(std::move(actor_address)) {}
+  Actor(std::string actor_name, std::string actor_address)
+      : name(std::move(actor_name)), address(std::move(actor_address)) {}
   std::string name;
   std::string address;  // "" inside the server
 };
@@ -32,9 +34,9 @@ struct NewTenant {
   std::string name;  // 1 to 200 characters, no control characters
   std::string slug;  // "" = made from the name, with -2, -3, … if taken
   std::string pack;
-  std::string plan;                // "" = the pack's default
-  std::optional<Tier> tier;        // nullopt = the pack's default
-  std::string domain, subdomain;   // "" = none (subdomain: the slug)
+  std::string plan;               // "" = the pack's default
+  std::optional<Tier> tier;       // nullopt = the pack's default
+  std::string domain, subdomain;  // "" = none (subdomain: the slug)
   StorageChoice storage = StorageChoice::none;
   std::string admin_email;
   json::Value settings, branding, contact;
@@ -89,16 +91,18 @@ struct PlatformStatus {
 
 class TenantService {
  public:
-  // `changed` is called after each committed change, so that every worker of this node forgets the tenant at once.
+  // `changed` is called after each committed change, so that every worker of this node forgets the tenant at
+  // once.
   using Changed = std::function<void(const Uuid& tenant)>;
-  // Loads rows of the pack's sample CSVs into a new tenant; wired to the data module, which knows how to import.
-  // Returns the number of rows.
-  using SampleLoader = std::function<Task<Result<std::size_t>>(std::shared_ptr<const Tenant> tenant,
-                                                               const std::vector<SampleData>& samples, CallOptions options)>;
+  // Loads rows of the pack's sample CSVs into a new tenant; wired to the data module, which knows how to
+  // import. Returns the number of rows.
+  using SampleLoader = std::function<Task<Result<std::size_t>>(
+      std::shared_ptr<const Tenant> tenant, const std::vector<SampleData>& samples, CallOptions options)>;
   // Closes the connections of this node to a tenant's own database before it is dropped.
   using CloseDatabase = std::function<void(const std::string& database)>;
 
-  TenantService(const Cluster& cluster, pg::Pool& platform, PackStore& packs, Registry& registry, const Clock& clock);
+  TenantService(const Cluster& cluster, pg::Pool& platform, PackStore& packs, Registry& registry,
+                const Clock& clock);
   ~TenantService();
   void wire(Changed changed, SampleLoader samples, CloseDatabase close);
 
@@ -108,19 +112,21 @@ class TenantService {
   Task<Result<TenantPage>> list(TenantFilter filter, CallOptions options);
   Task<Result<std::shared_ptr<const Tenant>>> update(std::string id_or_slug, TenantChange change, Actor actor,
                                                      CallOptions options);
-  Task<Result<std::shared_ptr<const Tenant>>> suspend(std::string id_or_slug, Actor actor, CallOptions options);
-  Task<Result<std::shared_ptr<const Tenant>>> resume(std::string id_or_slug, Actor actor, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> suspend(std::string id_or_slug, Actor actor,
+                                                      CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> resume(std::string id_or_slug, Actor actor,
+                                                     CallOptions options);
   // Removes rows, schema or database, role, keys, registry entry; then proves that nothing is left.
   Task<Result<void>> remove(std::string id_or_slug, Actor actor, CallOptions options);
 
   Task<Result<std::vector<ApiKey>>> keys(std::string id_or_slug, CallOptions options);
-  Task<Result<NewApiKey>> create_key(std::string id_or_slug, std::string name, std::optional<WallTime> expires_at,
-                                     Actor actor, CallOptions options);
+  Task<Result<NewApiKey>> create_key(std::string id_or_slug, std::string name,
+                                     std::optional<WallTime> expires_at, Actor actor, CallOptions options);
   Task<Result<void>> revoke_key(std::string id_or_slug, Uuid key_id, Actor actor, CallOptions options);
 
   Task<Result<PlatformStatus>> status(CallOptions options);
-  // Clears away creations and deletions that a dead server left half done (older than ten minutes, or any when this is
-  // the only node).
+  // Clears away creations and deletions that a dead server left half done (older than ten minutes, or any
+  // when this is the only node).
   enum class SweepScope { stale, all };
   Task<Result<std::size_t>> sweep(SweepScope scope, CallOptions options);
 

@@ -32,19 +32,24 @@ struct TenantService::Impl {
     if (changed) changed(tenant);
   }
 
-  // Straight from the database: the control plane must see its own writes, whichever worker made them. not_found.
+  // Straight from the database: the control plane must see its own writes, whichever worker made them.
+  // not_found.
   Task<Result<std::shared_ptr<const Tenant>>> read(std::string id_or_slug, CallOptions options);
 
-  // Sets the status if it is `from`, recorded as `action`. The changed tenant, or null if it had another status.
-  Task<Result<std::shared_ptr<const Tenant>>> set_status(const Tenant& tenant, TenantStatus from, TenantStatus to,
-                                                         std::string action, const Actor& actor, CallOptions options);
-  Task<Result<std::shared_ptr<const Tenant>>> switch_status(std::string id_or_slug, TenantStatus from, TenantStatus to,
-                                                            std::string action, Actor actor, CallOptions options);
+  // Sets the status if it is `from`, recorded as `action`. The changed tenant, or null if it had another
+  // status.
+  Task<Result<std::shared_ptr<const Tenant>>> set_status(const Tenant& tenant, TenantStatus from,
+                                                         TenantStatus to, std::string action,
+                                                         const Actor& actor, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> switch_status(std::string id_or_slug, TenantStatus from,
+                                                            TenantStatus to, std::string action, Actor actor,
+                                                            CallOptions options);
 
   Task<Result<std::shared_ptr<const Pack>>> pack_named(std::string name, CallOptions options);
   // Inserts the rows of a new tenant with the first free slug.
-  Task<Result<std::shared_ptr<const Tenant>>> insert(const NewTenant& request, const Pack& pack, TenantStatus status,
-                                                     std::string_view api_key, const Actor& actor, CallOptions options);
+  Task<Result<std::shared_ptr<const Tenant>>> insert(const NewTenant& request, const Pack& pack,
+                                                     TenantStatus status, std::string_view api_key,
+                                                     const Actor& actor, CallOptions options);
   Task<Result<std::string>> free_slug(std::string base, CallOptions options);
   // Everything of a creation that is more than registry rows; the number of sample rows.
   Task<Result<std::size_t>> furnish(std::shared_ptr<const Tenant> tenant, NewTenant::SampleRows samples,
@@ -52,8 +57,8 @@ struct TenantService::Impl {
   Task<Result<CreatedTenant>> finish(std::shared_ptr<const Tenant> tenant, std::string api_key,
                                      NewTenant::SampleRows samples, Actor actor, CallOptions options);
 
-  // Removes a tenant that is being deleted or was never finished, wherever it had got to. Takes as long as it takes:
-  // `options` may be those of a request that has failed by its deadline already.
+  // Removes a tenant that is being deleted or was never finished, wherever it had got to. Takes as long as it
+  // takes: `options` may be those of a request that has failed by its deadline already.
   Task<Result<void>> clear_away(std::shared_ptr<const Tenant> tenant, std::string action, Actor actor);
 
   const Cluster& cluster;

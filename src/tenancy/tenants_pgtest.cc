@@ -11,41 +11,20 @@
 namespace rowhouse::tenancy {
 namespace {
 
+using fixture::paths;
 using fixture::tester;
 using testing::BlockingSql;
-using testing::patient;
 using ::testing::ElementsAre;
+using testing::patient;
 
 class TenantsTest : public fixture::InstallationTest {
  protected:
   Result<CreatedTenant> try_create(NewTenant wanted) {
     return run(tenants().create(std::move(wanted), tester(), patient()));
   }
-  std::string status_of(const Uuid& id) {
-    return platform_sql().value("SELECT status FROM platform.tenants WHERE id = '" + id.to_string() + "'");
-  }
-  std::vector<std::string> actions_of(const Uuid& id, const std::string& table = "audit_log") {
-    std::vector<std::string> actions;
-    const std::string column = table == "events" ? "type" : "action";
-    for (const auto& row : platform_sql().run("SELECT " + column + " FROM platform." + table + " WHERE tenant_id = '" +
-                                              id.to_string() + "' ORDER BY id")) {
-      actions.push_back(*row[0]);
-    }
-    return actions;
-  }
-  void remove(const Tenant& tenant) {
-    const auto removed = run(tenants().remove(tenant.id.to_string(), tester(), patient()));
-    EXPECT_TRUE(removed.ok()) << removed.error().message;
-  }
 };
 
-std::vector<std::string> paths(const Error& error) {
-  std::vector<std::string> all;
-  for (const auto& field : error.fields) all.push_back(field.path);
-  return all;
-}
-
-// ----------------------------------------------------------------------------------------------------- create, delete
+// ---------------------------------------------------------------------------------------- create, delete
 
 TEST_F(TenantsTest, APoolTenantIsRowsAlone) {
   const auto before = inventory();
@@ -69,8 +48,8 @@ TEST_F(TenantsTest, APoolTenantIsRowsAlone) {
   EXPECT_EQ(tenant.placement.role, "tenant_service");
   EXPECT_TRUE(has_credential_form(created.api_key, kTenantKeyPrefix));
   EXPECT_EQ(platform_sql().value("SELECT count(*) FROM platform.api_keys WHERE tenant_id = '" +
-                                 tenant.id.to_string() + "' AND hash = " +
-                                 "sha256('" + created.api_key + "') AND name = 'default'"),
+                                 tenant.id.to_string() + "' AND hash = " + "sha256('" + created.api_key +
+                                 "') AND name = 'default'"),
             "1");
   EXPECT_THAT(actions_of(tenant.id), ElementsAre("tenant.created"));
   EXPECT_THAT(actions_of(tenant.id, "events"), ElementsAre("tenant.created"));
@@ -82,7 +61,8 @@ TEST_F(TenantsTest, APoolTenantIsRowsAlone) {
   add_lead(tenant, "two@example.com");
   remove(tenant);
   EXPECT_EQ(inventory(), before);
-  EXPECT_THAT(actions_of(tenant.id), ElementsAre("tenant.created", "tenant.deletion_started", "tenant.deleted"));
+  EXPECT_THAT(actions_of(tenant.id),
+              ElementsAre("tenant.created", "tenant.deletion_started", "tenant.deleted"));
   EXPECT_EQ(run(tenants().get(tenant.slug, patient())).error().code, ErrorCode::not_found);
   EXPECT_EQ(run(tenants().remove(tenant.slug, tester(), patient())).error().code, ErrorCode::not_found);
 }
@@ -94,17 +74,27 @@ TEST_F(TenantsTest, DeletingAPoolTenantTouchesNobodyElse) {
   BlockingSql sql(testing::superuser(gone.tenant->placement.database));
   const std::string id = "'" + gone.tenant->id.to_string() + "'";
   // More than a batch, rows that refer to each other, a partitioned table, and the answers kept for retries.
-  sql.run("INSERT INTO app.leads (tenant_id, email) SELECT " + id + ", 'l' || g || '@example.com' FROM "
-          "generate_series(1, 12000) g; "
-          "INSERT INTO app.notes (tenant_id, lead_id, body) SELECT tenant_id, id, 'note' FROM app.leads WHERE "
-          "tenant_id = " + id + "; "
-          "INSERT INTO app.events (tenant_id, what) SELECT " + id + ", 'e' FROM generate_series(1, 100); "
-          "INSERT INTO rowhouse.idempotency_keys (tenant_id, key, fingerprint) VALUES (" + id + ", 'k', '\\x00')");
+  sql.run(
+      "INSERT INTO app.leads (tenant_id, email) SELECT " + id +
+      ", 'l' || g || '@example.com' FROM "
+      "generate_series(1, 12000) g; "
+      "INSERT INTO app.notes (tenant_id, lead_id, body) SELECT tenant_id, id, 'note' FROM app.leads WHERE "
+      "tenant_id = " +
+      id +
+      "; "
+      "INSERT INTO app.events (tenant_id, what) SELECT " +
+      id +
+      ", 'e' FROM generate_series(1, 100); "
+      "INSERT INTO rowhouse.idempotency_keys (tenant_id, key, fingerprint) VALUES (" +
+      id + ", 'k', '\\x00')");
   remove(*gone.tenant);
   for (const char* table : {"app.leads", "app.notes", "app.events", "rowhouse.idempotency_keys"}) {
-    EXPECT_EQ(sql.value(std::string("SELECT count(*) FROM ") + table + " WHERE tenant_id = " + id), "0") << table;
+    EXPECT_EQ(sql.value(std::string("SELECT count(*) FROM ") + table + " WHERE tenant_id = " + id), "0")
+        << table;
   }
-  EXPECT_EQ(sql.value("SELECT count(*) FROM app.leads WHERE tenant_id = '" + kept.tenant->id.to_string() + "'"), "1");
+  EXPECT_EQ(
+      sql.value("SELECT count(*) FROM app.leads WHERE tenant_id = '" + kept.tenant->id.to_string() + "'"),
+      "1");
   remove(*kept.tenant);
 }
 
@@ -146,11 +136,14 @@ TEST_F(TenantsTest, ADatabaseTenantHasADatabaseAndARoleOfItsOwn) {
   BlockingSql sql(testing::superuser(placement.database));
   EXPECT_EQ(sql.value("SELECT has_table_privilege('tenant_service', 'app.leads', 'SELECT')"), "f");
   EXPECT_EQ(sql.value("SELECT has_table_privilege('" + placement.role + "', 'app.leads', 'SELECT')"), "t");
-  EXPECT_EQ(sql.value("SELECT has_table_privilege('" + placement.role + "', 'rowhouse.idempotency_keys', 'SELECT')"),
+  EXPECT_EQ(sql.value("SELECT has_table_privilege('" + placement.role +
+                      "', 'rowhouse.idempotency_keys', 'SELECT')"),
             "t");
-  EXPECT_EQ(sql.value("SELECT count(*) FROM pg_database WHERE datname = current_database() AND has_database_privilege("
-                      "'platform_service', oid, 'CONNECT')"),
-            "0");
+  EXPECT_EQ(
+      sql.value(
+          "SELECT count(*) FROM pg_database WHERE datname = current_database() AND has_database_privilege("
+          "'platform_service', oid, 'CONNECT')"),
+      "0");
   // Rows of its own, through row security alone.
   BlockingSql runtime(cluster().as(placement.role, placement.database));
   runtime.run("BEGIN; SELECT set_config('rowhouse.context', '" + created.tenant->id.to_string() +
@@ -163,13 +156,14 @@ TEST_F(TenantsTest, ADatabaseTenantHasADatabaseAndARoleOfItsOwn) {
   EXPECT_EQ(inventory(), before);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- names
+// ------------------------------------------------------------------------------------------------- names
 
 TEST_F(TenantsTest, NamesNeverCollide) {
   const std::string shared(63, 'p');
-  const std::vector<std::string> names = {"acme-corp", "acme_corp", "Acme Corp", "ACME CORP!", "\"; DROP TABLE x; --",
-                                          "O'Brien",   "OBrien",    "🚀",        "🚀🚀",       "株式会社",
-                                          shared + "1", shared + "2", "t", "T"};
+  const std::vector<std::string> names = {
+      "acme-corp",  "acme_corp",  "Acme Corp", "ACME CORP!", "\"; DROP TABLE x; --",
+      "O'Brien",    "OBrien",     "🚀",         "🚀🚀",         "株式会社",
+      shared + "1", shared + "2", "t",         "T",          "👩‍💻 शक्‍ति"};
   std::vector<std::shared_ptr<const Tenant>> made;
   std::set<std::string> slugs, schemas;
   for (const auto& name : names) {
@@ -188,7 +182,8 @@ TEST_F(TenantsTest, NamesNeverCollide) {
   for (const auto& tenant : made) remove(*tenant);
 }
 
-Task<void> create_into(TenantService& service, NewTenant wanted, std::vector<Result<CreatedTenant>>& results) {
+Task<void> create_into(TenantService& service, NewTenant wanted,
+                       std::vector<Result<CreatedTenant>>& results) {
   auto result = co_await service.create(std::move(wanted), tester(), patient());
   results.push_back(std::move(result));
 }
@@ -222,7 +217,8 @@ TEST_F(TenantsTest, AnExplicitSlugOrAddressThatIsTakenIsAConflict) {
     return paths(outcome.error());
   };
   EXPECT_THAT(refused([](NewTenant& wanted) { wanted.slug = "taken"; }), ElementsAre("/slug"));
-  EXPECT_THAT(refused([](NewTenant& wanted) { wanted.domain = "TAKEN.example.com"; }), ElementsAre("/domain"));
+  EXPECT_THAT(refused([](NewTenant& wanted) { wanted.domain = "TAKEN.example.com"; }),
+              ElementsAre("/domain"));
   EXPECT_THAT(refused([](NewTenant& wanted) { wanted.subdomain = "taken-sub"; }), ElementsAre("/subdomain"));
   // A derived slug gives way to somebody's subdomain.
   const auto other = create(request("Taken Sub"));
@@ -240,7 +236,8 @@ TEST_F(TenantsTest, FaultsAreNamedAllAtOnceAndNothingIsWritten) {
   const auto outcome = try_create(bad);
   ASSERT_FALSE(outcome.ok());
   EXPECT_EQ(outcome.error().code, ErrorCode::validation_failed);
-  EXPECT_THAT(paths(outcome.error()), ElementsAre("/name", "/slug", "/plan", "/settings/x", "/settings/timezone"));
+  EXPECT_THAT(paths(outcome.error()),
+              ElementsAre("/name", "/slug", "/plan", "/settings/x", "/settings/timezone"));
   auto unknown = request("Acme");
   unknown.pack = "nothing";
   const auto no_pack = try_create(unknown);
@@ -250,14 +247,15 @@ TEST_F(TenantsTest, FaultsAreNamedAllAtOnceAndNothingIsWritten) {
   EXPECT_EQ(inventory(), before);
 }
 
-// -------------------------------------------------------------------------------------------------- failures, left-overs
+// ---------------------------------------------------------------------------------- failures, left-overs
 
-Task<Result<std::size_t>> failing_loader(std::shared_ptr<const Tenant>, const std::vector<SampleData>&, CallOptions) {
+Task<Result<std::size_t>> failing_loader(std::shared_ptr<const Tenant>, const std::vector<SampleData>&,
+                                         CallOptions) {
   co_return Error(ErrorCode::validation_failed, "row 3 is bad");
 }
 
-Task<Result<std::size_t>> counting_loader(std::shared_ptr<const Tenant>, const std::vector<SampleData>& samples,
-                                          CallOptions) {
+Task<Result<std::size_t>> counting_loader(std::shared_ptr<const Tenant>,
+                                          const std::vector<SampleData>& samples, CallOptions) {
   co_return samples.size();
 }
 
@@ -294,7 +292,8 @@ TEST_F(TenantsTest, ABusyTemplateIsWaitedFor) {
   std::vector<Result<CreatedTenant>> results;
   group.spawn(create_into(tenants(), request("Patient", Tier::database), results));
   // The visitor leaves once the clone has been refused at least once (the role is made just before).
-  EXPECT_TRUE(eventually([&] { return admin.value("SELECT count(*) FROM pg_roles WHERE rolname ~ '^tenant_patient'") == "1"; }));
+  EXPECT_TRUE(eventually(
+      [&] { return admin.value("SELECT count(*) FROM pg_roles WHERE rolname ~ '^tenant_patient'") == "1"; }));
   visitor.reset();
   run(group.join());
   ASSERT_TRUE(results.at(0).ok()) << results.at(0).error().message;
@@ -319,10 +318,12 @@ TEST_F(TenantsTest, WhatADeadServerLeftIsSwept) {
   }
   add_lead(*made[0], "x@example.com");
   // As if the server had died: before its tenants became active, and in the middle of a deletion.
-  platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE id IN ('" + made[0]->id.to_string() +
-                     "', '" + made[1]->id.to_string() + "')");
-  platform_sql().run("UPDATE platform.tenants SET status = 'deleting' WHERE id = '" + made[2]->id.to_string() + "'");
-  BlockingSql(testing::superuser("postgres")).run("DROP DATABASE " + pg::quote_name(made[2]->placement.database));
+  platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE id IN ('" +
+                     made[0]->id.to_string() + "', '" + made[1]->id.to_string() + "')");
+  platform_sql().run("UPDATE platform.tenants SET status = 'deleting' WHERE id = '" +
+                     made[2]->id.to_string() + "'");
+  BlockingSql(testing::superuser("postgres"))
+      .run("DROP DATABASE " + pg::quote_name(made[2]->placement.database));
   // Too young for a sweep that must not disturb other nodes at work.
   auto swept = run(tenants().sweep(TenantService::SweepScope::stale, patient()));
   ASSERT_TRUE(swept.ok());
@@ -336,212 +337,15 @@ TEST_F(TenantsTest, WhatADeadServerLeftIsSwept) {
 TEST_F(TenantsTest, ATenantWithInstancesIsNotDeleted) {
   const auto created = create(request("Vectors"));
   const std::string id = created.tenant->id.to_string();
-  platform_sql().run("INSERT INTO platform.instances (id, tenant_id, kind, runtime, name) VALUES (gen_random_uuid(), '" +
-                     id + "', 'vectors', 'process', 'v')");
+  platform_sql().run(
+      "INSERT INTO platform.instances (id, tenant_id, kind, runtime, name) VALUES (gen_random_uuid(), '" +
+      id + "', 'vectors', 'process', 'v')");
   const auto refused = run(tenants().remove(id, tester(), patient()));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::conflict);
   EXPECT_EQ(status_of(created.tenant->id), "active");
   platform_sql().run("DELETE FROM platform.instances WHERE tenant_id = '" + id + "'");
   remove(*created.tenant);
-}
-
-// --------------------------------------------------------------------------------------------------------------- change
-
-TEST_F(TenantsTest, UpdateChangesWhatIsSetAndCountsVersions) {
-  const auto created = create(request("Before"));
-  TenantChange change;
-  change.name = "After";
-  change.plan = "all";
-  change.domain = "After.example.com";
-  change.settings = json::parse(R"({"timezone": "Asia/Tokyo"})").value();
-  change.if_version = 1;
-  auto updated = run(tenants().update(created.tenant->slug, change, tester(), patient()));
-  ASSERT_TRUE(updated.ok()) << updated.error().message;
-  EXPECT_EQ((*updated)->name, "After");
-  EXPECT_EQ((*updated)->slug, "before");
-  EXPECT_EQ((*updated)->plan_name, "all");
-  EXPECT_EQ((*updated)->domain, "after.example.com");
-  EXPECT_EQ((*updated)->version, 2);
-  EXPECT_EQ(*(*updated)->settings.find("timezone")->as_string(), "Asia/Tokyo");
-  EXPECT_EQ(platform_sql().value("SELECT old_values->>'name' || '>' || (new_values->>'name') FROM platform.audit_log "
-                                 "WHERE action = 'tenant.updated' AND tenant_id = '" +
-                                 created.tenant->id.to_string() + "'"),
-            "Before>After");
-
-  const auto late = run(tenants().update(created.tenant->slug, change, tester(), patient()));
-  ASSERT_FALSE(late.ok());
-  EXPECT_EQ(late.error().code, ErrorCode::precondition_failed);
-
-  change.if_version.reset();
-  updated = run(tenants().update(created.tenant->slug, change, tester(), patient()));
-  ASSERT_TRUE(updated.ok());
-  EXPECT_EQ((*updated)->version, 2) << "nothing changed, so nothing is counted";
-
-  TenantChange bad;
-  bad.name = "";
-  bad.plan = "none";
-  const auto refused = run(tenants().update(created.tenant->slug, bad, tester(), patient()));
-  ASSERT_FALSE(refused.ok());
-  EXPECT_THAT(paths(refused.error()), ElementsAre("/name", "/plan"));
-  remove(*created.tenant);
-}
-
-Task<void> rename_into(TenantService& service, std::string id, std::string domain,
-                       std::vector<Result<std::shared_ptr<const Tenant>>>& results) {
-  TenantChange change;
-  change.contact = json::Value(json::Object{});
-  change.contact->set("note", domain);
-  auto result = co_await service.update(std::move(id), std::move(change), tester(), patient());
-  results.push_back(std::move(result));
-}
-
-TEST_F(TenantsTest, ConcurrentUpdatesAllCount) {
-  const auto created = create(request("Busy"));
-  std::vector<Result<std::shared_ptr<const Tenant>>> results;
-  net::TaskGroup group;
-  for (int i = 0; i < 4; ++i) {
-    group.spawn(rename_into(tenants(), created.tenant->id.to_string(), "n" + std::to_string(i), results));
-  }
-  run(group.join());
-  for (const auto& result : results) EXPECT_TRUE(result.ok()) << result.error().message;
-  EXPECT_EQ((*run(tenants().get("busy", patient())))->version, 5);
-  remove(*created.tenant);
-}
-
-TEST_F(TenantsTest, SuspendAndResumeMayBeRepeated) {
-  const auto created = create(request("Paused"));
-  std::vector<Uuid> announced;
-  tenants().wire([&](const Uuid& id) { announced.push_back(id); }, nullptr, nullptr);
-  for (int i = 0; i < 2; ++i) {
-    const auto suspended = run(tenants().suspend("paused", tester(), patient()));
-    ASSERT_TRUE(suspended.ok());
-    EXPECT_EQ((*suspended)->status, TenantStatus::suspended);
-  }
-  EXPECT_THAT(announced, ElementsAre(created.tenant->id));
-  for (int i = 0; i < 2; ++i) {
-    const auto resumed = run(tenants().resume("paused", tester(), patient()));
-    ASSERT_TRUE(resumed.ok());
-    EXPECT_EQ((*resumed)->status, TenantStatus::active);
-  }
-  EXPECT_THAT(actions_of(created.tenant->id), ElementsAre("tenant.created", "tenant.suspended", "tenant.resumed"));
-  EXPECT_EQ(run(tenants().suspend("nobody", tester(), patient())).error().code, ErrorCode::not_found);
-  platform_sql().run("UPDATE platform.tenants SET status = 'deleting' WHERE slug = 'paused'");
-  EXPECT_EQ(run(tenants().resume("paused", tester(), patient())).error().code, ErrorCode::conflict);
-  remove(*created.tenant);
-}
-
-// ----------------------------------------------------------------------------------------------------------------- list
-
-TEST_F(TenantsTest, ListPagesThroughEverythingOnce) {
-  std::vector<std::shared_ptr<const Tenant>> made;
-  for (int i = 0; i < 7; ++i) made.push_back(create(request("Page 100%_" + std::to_string(i))).tenant);
-  made.push_back(create(request("Other page")).tenant);
-  TenantFilter filter;
-  filter.search = "100%_";
-  filter.limit = 3;
-  std::vector<std::string> seen;
-  std::string first_cursor;
-  for (;;) {
-    const auto page = run(tenants().list(filter, patient()));
-    ASSERT_TRUE(page.ok()) << page.error().message;
-    EXPECT_LE(page->tenants.size(), 3U);
-    for (const auto& tenant : page->tenants) seen.push_back(tenant->name);
-    if (first_cursor.empty()) first_cursor = page->next_cursor;
-    if (page->next_cursor.empty()) break;
-    filter.cursor = page->next_cursor;
-  }
-  EXPECT_THAT(seen, ElementsAre("Page 100%_0", "Page 100%_1", "Page 100%_2", "Page 100%_3", "Page 100%_4",
-                                "Page 100%_5", "Page 100%_6"));
-  filter.search = "other";
-  filter.cursor = first_cursor;
-  EXPECT_EQ(run(tenants().list(filter, patient())).error().code, ErrorCode::invalid_cursor);
-  for (const char* cursor : {"x", "!!", "AAAA"}) {
-    filter.cursor = cursor;
-    EXPECT_EQ(run(tenants().list(filter, patient())).error().code, ErrorCode::invalid_cursor);
-  }
-  filter.cursor.clear();
-  EXPECT_EQ(run(tenants().list(filter, patient()))->tenants.size(), 1U);
-  filter.limit = 501;
-  EXPECT_EQ(run(tenants().list(filter, patient())).error().code, ErrorCode::invalid_parameter);
-  TenantFilter none;
-  none.tier = Tier::database;
-  none.status = TenantStatus::suspended;
-  none.pack = "mini";
-  none.plan = "all";
-  EXPECT_TRUE(run(tenants().list(none, patient()))->tenants.empty());
-  for (const auto& tenant : made) remove(*tenant);
-}
-
-// ----------------------------------------------------------------------------------------------------------------- keys
-
-TEST_F(TenantsTest, KeysAreMadeListedAndRevoked) {
-  const auto created = create(request("Keys"));
-  const auto expires_at = clock().now() + std::chrono::hours(1);
-  const auto made = run(tenants().create_key("keys", "production", expires_at, tester(), patient()));
-  ASSERT_TRUE(made.ok()) << made.error().message;
-  EXPECT_TRUE(has_credential_form(made->secret, kTenantKeyPrefix));
-  EXPECT_EQ(made->key.hint, made->secret.substr(0, 8));
-  EXPECT_FALSE(made->key.expires_at.empty());
-  auto keys = run(tenants().keys("keys", patient()));
-  ASSERT_TRUE(keys.ok());
-  ASSERT_EQ(keys->size(), 2U);
-  EXPECT_EQ((*keys)[0].name, "default");
-  EXPECT_EQ((*keys)[1].name, "production");
-  // Nowhere is the secret kept.
-  EXPECT_EQ(platform_sql().value("SELECT count(*) FROM platform.audit_log a WHERE a::text LIKE '%" +
-                                 made->secret.substr(8) + "%'"),
-            "0");
-
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(run(tenants().revoke_key("keys", made->key.id, tester(), patient())).ok());
-  }
-  keys = run(tenants().keys("keys", patient()));
-  EXPECT_FALSE((*keys)[1].revoked_at.empty());
-  EXPECT_THAT(actions_of(created.tenant->id), ElementsAre("tenant.created", "key.created", "key.revoked"));
-  EXPECT_THAT(actions_of(created.tenant->id, "events"), ElementsAre("tenant.created", "key.created", "key.revoked"));
-
-  // A key of somebody else is not there.
-  const auto other = create(request("Other Keys"));
-  EXPECT_EQ(run(tenants().revoke_key("other-keys", (*keys)[0].id, tester(), patient())).error().code,
-            ErrorCode::not_found);
-  const auto late = run(tenants().create_key("keys", "", clock().now(), tester(), patient()));
-  ASSERT_FALSE(late.ok());
-  EXPECT_THAT(paths(late.error()), ElementsAre("/name", "/expires_at"));
-  remove(*other.tenant);
-  remove(*created.tenant);
-}
-
-TEST_F(TenantsTest, StatusCountsTenantsAndNamesDatabases) {
-  const auto created = create(request("Counted"));
-  const auto status = run(tenants().status(patient()));
-  ASSERT_TRUE(status.ok()) << status.error().message;
-  std::int64_t counted = 0;
-  for (const auto& count : status->counts) counted += count.tenants;
-  EXPECT_EQ(std::to_string(counted), platform_sql().value("SELECT count(*) FROM platform.tenants"));
-  std::set<std::string> names;
-  for (const auto& [name, bytes] : status->databases) {
-    names.insert(name);
-    EXPECT_GT(bytes, 0) << name;
-  }
-  EXPECT_TRUE(names.contains("rowhouse_platform"));
-  EXPECT_TRUE(names.contains(pool_database_name("mini")));
-  EXPECT_GT(status->connections, 0);
-  EXPECT_GE(status->max_connections, status->connections);
-  EXPECT_TRUE(status->server_version.starts_with("1"));
-  remove(*created.tenant);
-}
-
-TEST_F(TenantsTest, AdminTokensAreReplacedByName) {
-  const auto first = make_credential(kAdminTokenPrefix);
-  const auto second = make_credential(kAdminTokenPrefix);
-  EXPECT_TRUE(run(tenants().set_admin_token("cli", first, patient())).ok());
-  EXPECT_TRUE(run(tenants().set_admin_token("cli", first, patient())).ok());
-  EXPECT_TRUE(run(tenants().set_admin_token("cli", second, patient())).ok());
-  EXPECT_EQ(platform_sql().value("SELECT count(*) FROM platform.admin_tokens WHERE name = 'cli' AND hash = sha256('" +
-                                 second + "')"),
-            "1");
-  EXPECT_EQ(run(tenants().set_admin_token("cli", "secret", patient())).error().code, ErrorCode::config_invalid);
 }
 
 }  // namespace

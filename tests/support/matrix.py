@@ -86,7 +86,8 @@ class Duel:
                 and not columns[column]["read_only"] and (with_id or column != "id")}
 
     def references(self, row):
-        return [column for column, value in row.items() if column != "id" and str(value) in self.ids]
+        """Columns that hold the id of a row of the victim's. Numbers say nothing: any count may look like an id."""
+        return [column for column, value in row.items() if column != "id" and isinstance(value, str) and value in self.ids]
 
     def foreign(self, name, row):
         """The row with its references led astray: to ids that do not exist."""

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <map>
 
 #include "base/embedded.h"
 #include "base/text.h"
@@ -53,9 +53,10 @@ class OpenRoutes {
     if (!pack.empty() && !dependencies_.registry.find_pack(pack)) {
       co_return Error(ErrorCode::not_found, "there is no pack \"" + pack + "\"");
     }
-    std::vector<RouteInfo> infos;
-    for (const Route& route : router_.routes()) infos.push_back(route.info);
-    co_return json_response(200, build_openapi(infos, dependencies_.registry.packs(), pack));
+    net::HttpResponse response(200);
+    response.headers.emplace_back("Content-Type", "application/json");
+    response.body = document_for(pack);
+    co_return response;
   }
 
   Reply page(Call&) const { co_return file("docs.html"); }
@@ -67,6 +68,22 @@ class OpenRoutes {
   }
 
  private:
+  // The text is made once for each pack filter and set of packs: it takes milliseconds, and anybody may ask.
+  const std::string& document_for(const std::string& pack) const {
+    auto packs = dependencies_.registry.packs();
+    if (packs != documented_packs_) {
+      documents_.clear();
+      documented_packs_ = std::move(packs);
+    }
+    const auto [entry, is_new] = documents_.try_emplace(pack);
+    if (is_new) {
+      std::vector<RouteInfo> infos;
+      for (const Route& route : router_.routes()) infos.push_back(route.info);
+      entry->second = json::serialize(build_openapi(infos, documented_packs_, pack, options_.version));
+    }
+    return entry->second;
+  }
+
   static Result<net::HttpResponse> file(std::string_view name) {
     const std::string path = std::string(kStaticFolder) + std::string(name);
     for (const EmbeddedFile& candidate : embedded_files()) {
@@ -133,6 +150,8 @@ class OpenRoutes {
   const Router& router_;
   Dependencies dependencies_;
   const ApiOptions& options_;
+  mutable std::vector<std::shared_ptr<const tenancy::Pack>> documented_packs_;
+  mutable std::map<std::string, std::string> documents_;
 };
 
 }  // namespace

@@ -269,7 +269,7 @@ function exampleText(schema, name) {
   if (/e-?mail/.test(name)) return EXAMPLES_BY_FORMAT.email;
   if (/phone/.test(name)) return '+44 20 7946 0018';
   if (/(^|_)url$/.test(name)) return 'https://example.com/';
-  if (/^next_cursor$/.test(name)) return 'eyJrIjpb…';
+  if (/^next_cursor$/.test(name)) return 'AXYAAAAIMTQ1…';
   const text = schema.pattern ? 'acme' : name ? name.replace(/_/g, ' ') : 'text';
   return schema.maxLength ? text.slice(0, schema.maxLength) : text;
 }

@@ -1,0 +1,244 @@
+#include <gmock/gmock.h>
+
+#include "tenancy/pack_fixture.h"
+#include "tenancy/pack_names.h"
+
+namespace rowhouse::tenancy {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+
+// The manifest with the value at a JSON Pointer replaced (or added); null removes it.
+json::Value edited(const std::string& pointer, json::Value value) {
+  json::Value document = fixture::manifest_document();
+  json::Value* target = &document;
+  std::size_t start = 1;
+  while (true) {
+    const std::size_t slash = pointer.find('/', start);
+    const std::string name =
+        pointer.substr(start, slash == std::string::npos ? std::string::npos : slash - start);
+    if (slash == std::string::npos) {
+      if (value.is_null()) {
+        std::erase_if(*target->as_object(), [&](const json::Member& member) { return member.first == name; });
+      } else {
+        target->set(name, std::move(value));
+      }
+      return document;
+    }
+    if (json::Array* items = target->as_array(); items != nullptr) {
+      target = &(*items)[static_cast<std::size_t>(std::stoi(name))];
+    } else {
+      for (auto& [key, member] : *target->as_object()) {
+        if (key == name) {
+          target = &member;
+          break;
+        }
+      }
+    }
+    start = slash + 1;
+  }
+}
+
+std::vector<std::string> faults_of(const json::Value& document) {
+  const auto parsed = parse_manifest(document);
+  std::vector<std::string> paths;
+  if (parsed.ok()) return paths;
+  EXPECT_EQ(parsed.error().code, ErrorCode::pack_refused);
+  for (const FieldError& field : parsed.error().fields) paths.push_back(field.path);
+  return paths;
+}
+
+json::Value of(std::string_view text) { return json::parse(text).value(); }
+
+TEST(Manifest, ReadsEverything) {
+  const auto parsed = parse_manifest(fixture::manifest_document());
+  ASSERT_TRUE(parsed.ok());
+  const Manifest& manifest = *parsed;
+  EXPECT_EQ(manifest.name, "mini");
+  EXPECT_EQ(manifest.version, "1.0.0");
+  EXPECT_EQ(manifest.default_tier, Tier::pool);
+  EXPECT_EQ(manifest.default_plan, "basic");
+  EXPECT_EQ(manifest.features.at("lead:read"), "Read leads");
+  ASSERT_EQ(manifest.limits.size(), 1U);
+  EXPECT_EQ(manifest.limits[0].resource, "leads");
+  ASSERT_EQ(manifest.plans.size(), 2U);
+  EXPECT_EQ(manifest.find_plan("basic")->limits.at("leads"), 10);
+  EXPECT_EQ(manifest.find_plan("all")->limits.at("leads"), kUnlimited);
+  EXPECT_TRUE(manifest.find_plan("basic")->features.contains("lead:write"));
+  EXPECT_EQ(manifest.find_plan("none"), nullptr);
+  ASSERT_EQ(manifest.settings.size(), 1U);
+  EXPECT_EQ(*manifest.settings[0].default_value.as_string(), "UTC");
+
+  ASSERT_EQ(manifest.resources.size(), 4U);
+  const Resource& leads = manifest.resources[0];
+  EXPECT_EQ(leads.relation, "leads");
+  EXPECT_EQ(leads.operations.at(Verb::remove), "lead:write");
+  EXPECT_EQ(leads.operations.at(Verb::export_rows), "lead:read") << "export falls back to read";
+  EXPECT_FALSE(manifest.resources[1].operations.contains(Verb::update));
+  EXPECT_THAT(leads.natural_key, ElementsAre("email"));
+  ASSERT_EQ(leads.default_order.size(), 1U);
+  EXPECT_EQ(leads.default_order[0].column, "created_at");
+  EXPECT_TRUE(leads.default_order[0].descending);
+  ASSERT_EQ(leads.orders.size(), 1U);
+  EXPECT_FALSE(leads.orders[0][0].descending);
+  EXPECT_TRUE(manifest.personal_data.at("leads").contains("email"));
+  EXPECT_TRUE(manifest.read_only.at("leads").contains("created_at"));
+  EXPECT_EQ(manifest.functions[0].name, "lead_counts");
+  EXPECT_EQ(manifest.functions[0].operation, "lead:read");
+  EXPECT_EQ(manifest.sample_data[0].file, "sample/leads.csv");
+  EXPECT_EQ(manifest.metrics[0].on, "create");
+  EXPECT_THAT(manifest.metrics[0].labels, ElementsAre("status"));
+}
+
+TEST(Manifest, OrdersMayNameSeveralColumns) {
+  const auto parsed = parse_manifest(edited("/resources/leads/orders", of(R"(["status,-created_at"])")));
+  ASSERT_TRUE(parsed.ok());
+  const auto& order = parsed->resources[0].orders[0];
+  ASSERT_EQ(order.size(), 2U);
+  EXPECT_EQ(order[0].column, "status");
+  EXPECT_EQ(order[1].column, "created_at");
+  EXPECT_TRUE(order[1].descending);
+}
+
+TEST(Manifest, EveryFaultIsNamedWithItsPath) {
+  struct Fault {
+    const char* path;   // expected
+    const char* where;  // edited
+    const char* value;  // "null" removes
+  };
+  const Fault faults[] = {
+      {"/name", "/name", "null"},
+      {"/name", "/name", R"("Mini")"},
+      {"/name", "/name", R"("a234567890123456789012345678901234567890x")"},
+      {"/name", "/name", "7"},
+      {"/title", "/title", R"("")"},
+      {"/version", "/version", R"("1.0")"},
+      {"/version", "/version", R"("1.0.01")"},
+      {"/version", "/version", R"("1.0.0-beta")"},
+      {"/default_tier", "/default_tier", R"("cloud")"},
+      {"/default_plan", "/default_plan", R"("gold")"},
+      {"/extra", "/extra", "1"},
+      {"/services/0", "/services", R"(["telepathy"])"},
+      {"/services/1", "/services", R"(["poller", "poller"])"},
+      {"/services", "/services", R"("poller")"},
+      {"/features/read", "/features/read", R"("x")"},
+      {"/features/lead:read", "/features/lead:read", "1"},
+      {"/features", "/features", "[]"},
+      {"/limits/Leads", "/limits/Leads", R"({"description": "d", "unit": "u"})"},
+      {"/limits/leads/resource", "/limits/leads/resource", R"("deals")"},
+      {"/limits/leads/unit", "/limits/leads/unit", "null"},
+      {"/plans", "/plans", "{}"},
+      {"/plans/basic/limits/leads", "/plans/basic/limits", "{}"},
+      {"/plans/basic/limits/leads", "/plans/basic/limits/leads", "-2"},
+      {"/plans/basic/limits/leads", "/plans/basic/limits/leads", "1.5"},
+      {"/plans/basic/limits/users", "/plans/basic/limits/users", "1"},
+      {"/plans/basic/features/0", "/plans/basic/features", R"(["lead:fly"])"},
+      {"/plans/basic/price", "/plans/basic/price", "1"},
+      {"/plans/basic/title", "/plans/basic/title", "null"},
+      {"/settings/timezone/type", "/settings/timezone/type", R"("date")"},
+      {"/settings/timezone/default", "/settings/timezone/default", "null"},
+      {"/settings/timezone/default", "/settings/timezone/default", "7"},
+      {"/settings/timezone/default", "/settings/timezone/enum", R"(["CET"])"},
+      {"/settings/timezone/enum/0", "/settings/timezone/enum", "[7]"},
+      {"/settings/timezone/minimum", "/settings/timezone/minimum", "1"},
+      {"/settings/n/default", "/settings/n",
+       R"({"type": "integer", "default": 5, "maximum": 4, "description": "d"})"},
+      {"/settings/n/default", "/settings/n",
+       R"({"type": "number", "default": -0.5, "minimum": 0, "description": "d"})"},
+      {"/settings/n/default", "/settings/n", R"({"type": "integer", "default": 0.5, "description": "d"})"},
+      {"/settings/n/minimum", "/settings/n",
+       R"({"type": "integer", "default": 2, "minimum": 3, "maximum": 1, "description": "d"})"},
+      {"/resources", "/resources", "{}"},
+      {"/resources/Deals", "/resources/Deals",
+       R"({"description": "d", "default_order": ["id"], "operations": {"read": "lead:read"}})"},
+      {"/resources/leads/relation", "/resources/leads/relation", R"("public.leads")"},
+      {"/resources/leads/operations", "/resources/leads/operations", "null"},
+      {"/resources/leads/operations/read", "/resources/leads/operations/read", "null"},
+      {"/resources/leads/operations/read", "/resources/leads/operations/read", R"("lead:fly")"},
+      {"/resources/leads/operations/fly", "/resources/leads/operations/fly", R"("lead:read")"},
+      {"/resources/leads/operations/import", "/resources/leads/operations/create", "null"},
+      {"/resources/leads/natural_key/0", "/resources/leads/natural_key", R"(["tenant_id"])"},
+      {"/resources/leads/natural_key/0", "/resources/leads/natural_key", R"(["limit"])"},
+      {"/resources/leads/natural_key/0", "/resources/leads/natural_key", R"(["E Mail"])"},
+      {"/resources/leads/natural_key/1", "/resources/leads/natural_key", R"(["email", "email"])"},
+      {"/resources/leads/default_order", "/resources/leads/default_order", "null"},
+      {"/resources/leads/default_order", "/resources/leads/default_order", "[]"},
+      {"/resources/leads/default_order/0", "/resources/leads/default_order", R"(["--id"])"},
+      {"/resources/leads/orders/0", "/resources/leads/orders", R"(["id,"])"},
+      {"/resources/leads/personal_data/0", "/resources/leads/personal_data", "[1]"},
+      {"/resources/leads/read_only", "/resources/leads/read_only", R"("id")"},
+      {"/functions/lead_counts/operation", "/functions/lead_counts/operation", R"("lead:fly")"},
+      {"/functions/Fly", "/functions/Fly", R"({"description": "d", "operation": "lead:read"})"},
+      {"/sample_data/0/resource", "/sample_data/0/resource", R"("deals")"},
+      {"/sample_data/0/file", "/sample_data/0/file", R"("sample/../../etc/passwd.csv")"},
+      {"/sample_data/0/file", "/sample_data/0/file", R"("/etc/x.csv")"},
+      {"/sample_data", "/sample_data", "{}"},
+      {"/metrics/0/on", "/metrics/0/on", R"("poke")"},
+      {"/metrics/0/resource", "/metrics/0/resource", R"("deals")"},
+      {"/metrics/0/name", "/metrics/0/name", R"("bad-name")"},
+      {"/metrics/0/labels", "/metrics/0/labels", R"(["a", "b", "c", "d", "e"])"},
+      {"/resources/a~1b~0c", "/resources/leads2", "null"},
+  };
+  for (const Fault& fault : faults) {
+    SCOPED_TRACE(std::string(fault.where) + " = " + fault.value);
+    if (std::string_view(fault.path) == "/resources/a~1b~0c") {
+      auto document = fixture::manifest_document();
+      json::Value resources = *document.find("resources");
+      resources.set("a/b~c", 1);
+      document.set("resources", std::move(resources));
+      EXPECT_THAT(faults_of(document), Contains(fault.path)) << "names are escaped in paths";
+      continue;
+    }
+    EXPECT_THAT(faults_of(edited(fault.where, of(fault.value))), Contains(fault.path));
+  }
+}
+
+TEST(Manifest, AllFaultsAreReportedTogether) {
+  auto document = edited("/title", of("1"));
+  document.set("version", "x");
+  document.set("default_plan", "gold");
+  EXPECT_THAT(faults_of(document), ElementsAre("/title", "/version", "/default_plan"));
+}
+
+TEST(Manifest, AnythingElseThanAnObjectIsRefused) {
+  for (const char* text : {"null", "[]", "1", R"("x")", "{}"})
+    EXPECT_FALSE(faults_of(of(text)).empty()) << text;
+}
+
+TEST(Manifest, FaultsAreBounded) {
+  json::Array many;
+  for (int i = 0; i < 400; ++i) many.emplace_back("service" + std::to_string(i));
+  EXPECT_EQ(faults_of(edited("/services", std::move(many))).size(), 100U);
+}
+
+TEST(PackNames, VersionsCompareByNumber) {
+  EXPECT_LT(parse_pack_version("1.9.0"), parse_pack_version("1.10.0"));
+  EXPECT_LT(parse_pack_version("1.10.9"), parse_pack_version("2.0.0"));
+  EXPECT_EQ(parse_pack_version("0.0.0"), PackVersion());
+  for (const char* bad :
+       {"", "1", "1.2", "1.2.3.4", "1.2.x", "01.2.3", "1..2", "1.2.3 ", "-1.2.3", "1.2.9999999999"}) {
+    EXPECT_EQ(parse_pack_version(bad), std::nullopt) << bad;
+  }
+}
+
+TEST(PackNames, MigrationsAndSamplesStayInTheirFolders) {
+  EXPECT_TRUE(is_migration_name("0001_leads_and_activities"));
+  for (const char* bad : {"1_leads", "0001-leads", "0001_", "0001_Leads", "00012leads", "0001_../x"}) {
+    EXPECT_FALSE(is_migration_name(bad)) << bad;
+  }
+  EXPECT_TRUE(is_sample_path("sample/leads_2.csv"));
+  for (const char* bad :
+       {"leads.csv", "sample/.csv", "sample/a/b.csv", "sample/..csv", "sample/a.txt", "/sample/a.csv"}) {
+    EXPECT_FALSE(is_sample_path(bad)) << bad;
+  }
+}
+
+TEST(Tiers, HaveNames) {
+  for (const Tier tier : {Tier::pool, Tier::schema, Tier::database})
+    EXPECT_EQ(parse_tier(tier_name(tier)), tier);
+  EXPECT_EQ(parse_tier("cloud"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace rowhouse::tenancy

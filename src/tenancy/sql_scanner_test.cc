@@ -1,0 +1,100 @@
+#include "tenancy/sql_scanner.h"
+
+#include <gmock/gmock.h>
+
+namespace rowhouse::tenancy {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// "line:WORD WORD WORD" of each statement.
+std::vector<std::string> scan(std::string_view sql) {
+  std::vector<std::string> lines;
+  for (const SqlStatement& statement : scan_statements(sql)) {
+    std::string text = std::to_string(statement.line) + ":" + statement.words[0];
+    for (const std::string& word : {statement.words[1], statement.words[2]})
+      text += word.empty() ? "" : " " + word;
+    lines.push_back(text);
+  }
+  return lines;
+}
+
+TEST(SqlScanner, FindsStatementsAndTheirLines) {
+  EXPECT_THAT(scan("create table t (a int);\n\n  select 1;commit"),
+              ElementsAre("1:CREATE TABLE T", "3:SELECT", "3:COMMIT"));
+  EXPECT_THAT(scan(""), IsEmpty());
+  EXPECT_THAT(scan(" ;; \n ; -- nothing\n/* nothing */"), IsEmpty());
+}
+
+TEST(SqlScanner, SkipsWhatOnlyLooksLikeAStatement) {
+  EXPECT_THAT(scan("-- commit;\nselect ';commit;' /* ;/* nested */commit; */, \";rollback\";"),
+              ElementsAre("2:SELECT"));
+  EXPECT_THAT(scan("SELECT E'it\\'s; commit;', 'it''s; commit;'; DROP x"),
+              ElementsAre("1:SELECT E", "1:DROP X"));
+  EXPECT_THAT(scan("DO $$ BEGIN COMMIT; END $$; DO $a$ $$;commit;$b$ $a$; SELECT $1"),
+              ElementsAre("1:DO", "1:DO", "1:SELECT"));
+  EXPECT_THAT(scan("SELECT a$b; COMMIT"), ElementsAre("1:SELECT A$B", "1:COMMIT"));
+}
+
+TEST(SqlScanner, KeepsBodiesOfStandardSqlTogether) {
+  EXPECT_THAT(
+      scan("CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC\n SELECT CASE WHEN true THEN 1 END;\n"
+           " DELETE FROM t; END;\nROLLBACK"),
+      ElementsAre("1:CREATE FUNCTION F", "4:ROLLBACK"));
+}
+
+TEST(SqlScanner, EndsWhateverIsLeftOpen) {
+  for (const char* open : {"SELECT 'a", "SELECT \"a", "SELECT $$a", "/* a", "SELECT $a", "SELECT E'\\", "$",
+                           "-- a", "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1;"}) {
+    EXPECT_LE(scan(open).size(), 1U) << open;
+  }
+}
+
+std::string_view fault(std::string_view sql) {
+  const auto statements = scan_statements(sql);
+  return statements.empty() ? "" : fault_of_statement(statements[0]);
+}
+
+TEST(SqlScanner, KnowsWhatAMigrationMustNotSay) {
+  for (const char* refused : {"BEGIN",
+                              "begin work",
+                              "START TRANSACTION",
+                              "COMMIT",
+                              "END",
+                              "ROLLBACK TO a",
+                              "ABORT",
+                              "SAVEPOINT a",
+                              "RELEASE a",
+                              "PREPARE TRANSACTION 'a'",
+                              "SET ROLE a",
+                              "SET LOCAL ROLE a",
+                              "SET SESSION ROLE a",
+                              "RESET ROLE",
+                              "RESET ALL",
+                              "SET SESSION AUTHORIZATION a",
+                              "SET LOCAL SESSION AUTHORIZATION a",
+                              "RESET SESSION AUTHORIZATION",
+                              "DISCARD ALL",
+                              "SET TRANSACTION READ ONLY",
+                              "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+                              "COPY t FROM STDIN"}) {
+    EXPECT_FALSE(fault(refused).empty()) << refused;
+  }
+  for (const char* allowed :
+       {"CREATE TABLE t ()", "SELECT 1", "SET LOCAL statement_timeout = 0", "DO $$ BEGIN END $$",
+        "COMMENT ON TABLE t IS 'x'", "SET session_replication_role = x", ""}) {
+    EXPECT_TRUE(fault(allowed).empty()) << allowed;
+  }
+}
+
+TEST(SqlScanner, KnowsWhatTouchesRows) {
+  for (const char* sql :
+       {"UPDATE t SET a = 1", "WITH a AS (SELECT 1) DELETE FROM t", "DO $$ $$", "SELECT f()"}) {
+    EXPECT_TRUE(touches_rows(scan_statements(sql)[0])) << sql;
+  }
+  EXPECT_FALSE(touches_rows(scan_statements("CREATE TRIGGER t BEFORE UPDATE ON a")[0]));
+}
+
+}  // namespace
+}  // namespace rowhouse::tenancy
