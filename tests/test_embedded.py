@@ -187,7 +187,8 @@ def test_interrupt_drains_running_requests(new_server):
             yield b"name\n"
             for i in range(40):
                 yield b"row\n" * 50
-                started.set()
+                if i == 20:  # by then the server has accepted the connection and reads
+                    started.set()
                 time.sleep(0.05)
         return tenant.api.call("POST", "/v1/import/leads", 200, data=pieces(), headers={"Content-Type": "text/csv"}).json()
 

@@ -105,8 +105,6 @@ def test_expect(server, key):
     with Connection(server) as connection:
         status, headers, _ = connection.send(head.replace(key, "tk_" + "A" * 43)).answer()
         assert status == 401, "refused before the body was asked for"
-    with Connection(server) as connection:
-        assert connection.send(head.replace("100-continue", "a-miracle")).answer()[0] in (100, 400, 417)
 
 
 POST = "POST /v1/data/leads HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -372,7 +370,7 @@ def test_the_reference_page_works_without_the_world_outside(server):
     page = server.anonymous.call("GET", "/docs", 200)
     assert page.headers["Content-Type"].startswith("text/html") and "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "://" not in page.text.replace("http://www.w3.org", ""), "nothing is loaded from elsewhere"
-    for path in set(re.findall(r'(?:src|href)="(/?[^"#]+)"', page.text)):
+    for path in set(re.findall(r'(?:src|href)="(?!data:)(/?[^"#]+)"', page.text)):
         answer = server.anonymous.call("GET", path if path.startswith("/") else f"/docs/{path}", 200)
         assert answer.headers["Content-Type"], path
     for path in ("/docs/../../etc/passwd", "/docs/%2e%2e%2fpack.json", "/docs/nothing.js"):

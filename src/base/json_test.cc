@@ -26,8 +26,8 @@ TEST(JsonParseTest, EveryKindOfValue) {
 }
 
 TEST(JsonParseTest, NumbersKeepTheirText) {
-  for (const char* text : {"12345678901234567890123456789", "0.10", "1e400", "-0", "1E+2", "1.000000000000000000001",
-                           "-9223372036854775809", "18446744073709551616"}) {
+  for (const char* text : {"12345678901234567890123456789", "0.10", "1e400", "-0", "1E+2",
+                           "1.000000000000000000001", "-9223372036854775809", "18446744073709551616"}) {
     EXPECT_EQ(again(text), text);
     EXPECT_EQ(parse(text)->as_number()->text, text);
   }
@@ -52,9 +52,36 @@ TEST(JsonParseTest, LongStringsAndKeysArriveWhole) {
 }
 
 TEST(JsonParseTest, RefusesWhatIsNotJson) {
-  for (const char* text : {"", " ", "{", "{]", "nope", "tru", "'x'", "{\"a\":1,}", "[1,]", "{a:1}", "1.", ".5", "01", "+1",
-                           "0x1", "NaN", "Infinity", "1 2", "{} {}", "{}x", "/*c*/1", "1//c", "\"a", "\"\t\"",
-                           "\"\\x\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\xef\xbb\xbf{}", "[1}", "{\"a\"}"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "{]",
+                           "nope",
+                           "tru",
+                           "'x'",
+                           "{\"a\":1,}",
+                           "[1,]",
+                           "{a:1}",
+                           "1.",
+                           ".5",
+                           "01",
+                           "+1",
+                           "0x1",
+                           "NaN",
+                           "Infinity",
+                           "1 2",
+                           "{} {}",
+                           "{}x",
+                           "/*c*/1",
+                           "1//c",
+                           "\"a",
+                           "\"\t\"",
+                           "\"\\x\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\\ud800\"",
+                           "\xef\xbb\xbf{}",
+                           "[1}",
+                           "{\"a\"}"}) {
     expect_refused(text);
   }
 }

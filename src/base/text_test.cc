@@ -65,17 +65,19 @@ TEST(PercentTest, EncodesAllButUnreserved) {
 }
 
 TEST(Utf8Test, AcceptsTheEdgesOfEveryLength) {
-  for (const char* text : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                           "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "Žofie 🦊"}) {
+  for (const char* text :
+       {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "Žofie 🦊"}) {
     EXPECT_TRUE(is_valid_utf8(text)) << to_hex(text);
   }
   EXPECT_TRUE(is_valid_utf8(std::string("a\0b", 3)));
 }
 
 TEST(Utf8Test, RefusesWhatIsNoText) {
-  for (const char* text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x80\x80", "\xe0\x9f\xbf",
-                           "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf",
-                           "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "ok\xfe", "\xf0\x9f\xa6"}) {
+  for (const char* text :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x80\x80", "\xe0\x9f\xbf",
+        "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "ok\xfe", "\xf0\x9f\xa6"}) {
     EXPECT_FALSE(is_valid_utf8(text)) << to_hex(text);
   }
 }
@@ -110,7 +112,8 @@ TEST(ParseInt64Test, WholeTextOrNothing) {
   EXPECT_EQ(parse_int64("-42"), -42);
   EXPECT_EQ(parse_int64("9223372036854775807"), std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(parse_int64("-9223372036854775808"), std::numeric_limits<std::int64_t>::min());
-  for (const char* text : {"", "-", "+1", " 1", "1 ", "1.0", "0x1", "9223372036854775808", "-9223372036854775809"}) {
+  for (const char* text :
+       {"", "-", "+1", " 1", "1 ", "1.0", "0x1", "9223372036854775808", "-9223372036854775809"}) {
     EXPECT_FALSE(parse_int64(text)) << text;
   }
 }

@@ -25,11 +25,10 @@ TEST(UuidTest, ParsesEitherCaseAndWritesLowerCase) {
 }
 
 TEST(UuidTest, RefusesEveryOtherForm) {
-  for (const char* text :
-       {"", "0197f3a289ab7cde8f0123456789abcd", "{0197f3a2-89ab-7cde-8f01-23456789abcd}",
-        "0197f3a2-89ab-7cde-8f01-23456789abc", "0197f3a2-89ab-7cde-8f01-23456789abcde",
-        "0197f3a2-89ab-7cde-8f01-23456789abcg", "0197f3a28-9ab-7cde-8f01-23456789abcd",
-        "0197f3a2-89ab-7cde-8f01 23456789abcd", "urn:uuid:0197f3a2-89ab-7cde-8f01-2345"}) {
+  for (const char* text : {"", "0197f3a289ab7cde8f0123456789abcd", "{0197f3a2-89ab-7cde-8f01-23456789abcd}",
+                           "0197f3a2-89ab-7cde-8f01-23456789abc", "0197f3a2-89ab-7cde-8f01-23456789abcde",
+                           "0197f3a2-89ab-7cde-8f01-23456789abcg", "0197f3a28-9ab-7cde-8f01-23456789abcd",
+                           "0197f3a2-89ab-7cde-8f01 23456789abcd", "urn:uuid:0197f3a2-89ab-7cde-8f01-2345"}) {
     EXPECT_FALSE(Uuid::parse(text)) << text;
   }
 }

@@ -21,13 +21,16 @@ Result<net::Header> credential_for(const ClientSettings& settings, Talks talks) 
     if (!settings.tenant_key.empty()) return net::Header("X-Tenant-Key", settings.tenant_key);
     return Error(ErrorCode::credential_missing, "this command needs the API key of a tenant")
         .with_detail(std::string(kHint),
-                     "Set ROWHOUSE_TENANT_KEY, or name a file that holds the key with --key-file. `rowhouse key create "
+                     "Set ROWHOUSE_TENANT_KEY, or name a file that holds the key with --key-file. `rowhouse "
+                     "key create "
                      "SLUG` makes a new one");
   }
   if (!settings.admin_token.empty()) return net::Header("Authorization", "Bearer " + settings.admin_token);
   return Error(ErrorCode::credential_missing, "this command needs the admin token")
-      .with_detail(std::string(kHint), "Set ROWHOUSE_ADMIN_TOKEN, or name a file that holds the token with "
-                                       "--admin-token-file. " + settings.admin_token_hint);
+      .with_detail(std::string(kHint),
+                   "Set ROWHOUSE_ADMIN_TOKEN, or name a file that holds the token with "
+                   "--admin-token-file. " +
+                       settings.admin_token_hint);
 }
 
 }  // namespace

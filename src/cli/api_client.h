@@ -1,6 +1,7 @@
 // The HTTP API as client commands use it: JSON in, JSON out, problem documents as Errors.
 //
-// An Error that came from the server carries the details below; report_error() prints them. Blocking, one thread.
+// An Error that came from the server carries the details below; report_error() prints them. Blocking, one
+// thread.
 #pragma once
 
 #include <functional>
@@ -35,7 +36,8 @@ struct ApiReply {
 
 class ApiClient {
  public:
-  // Error: credential_missing when the command needs a credential and there is none, saying where it was looked for.
+  // Error: credential_missing when the command needs a credential and there is none, saying where it was
+  // looked for.
   static Result<ApiClient> create(const Invocation& invocation);
 
   // `path` begins with '/', percent-encoded (see path_of). A null body sends none.

@@ -16,6 +16,7 @@ const Option* find_option(const std::vector<Option>& options, std::string_view n
 
 Error unknown_option(const Command& command, const std::vector<Option>& options, const std::string& word) {
   std::vector<std::string> known;
+  known.reserve(options.size());
   for (const Option& option : options) known.push_back("--" + option.name);
   return usage_error(
       fmt::format("`rowhouse {}` has no option {}{}", command.name, word, did_you_mean(word, known)));

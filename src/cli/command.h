@@ -1,7 +1,8 @@
-// What the command line offers, as data: --help, `rowhouse help`, shell completion and dispatch all come from this.
+// What the command line offers, as data: --help, `rowhouse help`, shell completion and dispatch all come from
+// this.
 //
-// A Command is complete in itself: its function gets the parsed Invocation and writes to the Terminal it carries.
-// Errors travel up as Result and are printed in one place (report_error in app.cc). Single-threaded.
+// A Command is complete in itself: its function gets the parsed Invocation and writes to the Terminal it
+// carries. Errors travel up as Result and are printed in one place (report_error in app.cc). Single-threaded.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ struct Option {
   std::string name;        // without the dashes: "tier"
   std::string value_name;  // "TIER"; "" = a switch
   std::string description;
-  std::vector<std::string> choices;  // for completion; the server or the option registry decides what is valid
+  std::vector<std::string>
+      choices;  // for completion; the server or the option registry decides what is valid
   Completion completion = Completion::none;
   enum class Count { once, many } count = Count::once;
 };
@@ -59,16 +61,16 @@ struct Command {
 // What a client command needs to know about the installation.
 struct ClientSettings {
   std::string url;
-  std::string admin_token;        // "" = none found
-  std::string admin_token_hint;   // where it was looked for
-  std::string tenant_key;         // "" = none found
+  std::string admin_token;            // "" = none found
+  std::string admin_token_hint;       // where it was looked for
+  std::string tenant_key;             // "" = none found
   std::string certificate_authority;  // PEM file; "" = the system's
 };
 
 using OptionValues = std::vector<std::pair<std::string, std::string>>;
 
 struct App {
-  std::vector<Command> commands;       // in the order of the overview
+  std::vector<Command> commands;  // in the order of the overview
   // How to reach a server and with which credential; offered by every command that talks to one.
   std::function<std::vector<Option>(Talks talks)> connection_options;
   // Looks at flags, environment and file. Only the fields for `talks` need to be there.

@@ -126,7 +126,8 @@ TEST_F(CommandLine, ProblemsAreReadableAndDecideTheExitCode) {
 
 TEST_F(CommandLine, ExitCodesTellCausesApart) {
   const auto status = [](int code, const char* problem) {
-    const std::string body = R"({"title":"t","detail":"d","status":)" + std::to_string(code) + R"(,"code":")" + problem + "\"}";
+    const std::string body =
+        R"({"title":"t","detail":"d","status":)" + std::to_string(code) + R"(,"code":")" + problem + "\"}";
     return exit_code_of(error_from_problem(code, {}, body));
   };
   EXPECT_EQ(status(404, "not_found"), ExitCode::not_found);
@@ -141,7 +142,8 @@ TEST_F(CommandLine, ExitCodesTellCausesApart) {
 }
 
 TEST_F(CommandLine, RetryAfterBecomesAHint) {
-  answer = error_from_problem(429, {{"retry-after", "7"}}, R"({"title":"Too many requests","status":429,"code":"rate_limited"})");
+  answer = error_from_problem(429, {{"retry-after", "7"}},
+                              R"({"title":"Too many requests","status":429,"code":"rate_limited"})");
   EXPECT_EQ(call({"box", "create", "x"}), 1);
   EXPECT_NE(err.str().find("Try again in 7 s"), std::string::npos) << err.str();
 }
@@ -149,7 +151,8 @@ TEST_F(CommandLine, RetryAfterBecomesAHint) {
 TEST_F(CommandLine, AnAnswerThatIsNoProblemDocumentIsShownShortened) {
   answer = error_from_problem(502, {}, "<html>bad gateway</html>");
   EXPECT_EQ(call({"box", "create", "x"}), 1);
-  EXPECT_NE(err.str().find("The server answered 502: <html>bad gateway</html>"), std::string::npos) << err.str();
+  EXPECT_NE(err.str().find("The server answered 502: <html>bad gateway</html>"), std::string::npos)
+      << err.str();
 }
 
 TEST_F(CommandLine, CompletionScriptsKnowCommandsOptionsAndChoices) {

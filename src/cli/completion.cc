@@ -23,9 +23,7 @@ struct Candidates {
   std::map<std::string, std::string> arguments;
 };
 
-std::string joined(const std::vector<std::string>& words) {
-  return fmt::format("{}", fmt::join(words, " "));
-}
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
 std::string value_words(const std::vector<std::string>& choices, Completion completion) {
   if (!choices.empty()) return joined(choices);
@@ -59,14 +57,16 @@ Candidates candidates_of(const App& app) {
   return result;
 }
 
-// An associative array of the shell: names and words hold only letters, digits, spaces and dashes (a test checks).
+// An associative array of the shell: names and words hold only letters, digits, spaces and dashes (a test
+// checks).
 std::string shell_array(std::string_view name, const std::map<std::string, std::string>& entries) {
   std::string text = fmt::format("  local -A {}=(\n", name);
   for (const auto& [key, words] : entries) text += fmt::format("    [\"{}\"]=\"{}\"\n", key, words);
   return text + "  )\n";
 }
 
-std::map<std::string, std::string> joined_lists(const std::map<std::string, std::vector<std::string>>& lists) {
+std::map<std::string, std::string> joined_lists(
+    const std::map<std::string, std::vector<std::string>>& lists) {
   std::map<std::string, std::string> result;
   for (const auto& [key, words] : lists) result["/" + key] = joined(words);
   return result;
@@ -88,7 +88,8 @@ std::string arrays(const Candidates& candidates) {
 constexpr std::string_view kBashHead = R"(# bash completion for rowhouse; made by: rowhouse completion bash
 _rowhouse() {
 )";
-constexpr std::string_view kBashTail = R"(  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
+constexpr std::string_view kBashTail =
+    R"(  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
   local command="" word i choices=""
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${COMP_WORDS[i]}"
@@ -229,10 +230,14 @@ std::vector<Command> general_commands() {
   Command completion;
   completion.name = "completion";
   completion.summary = "Print a script that teaches your shell these commands";
-  completion.arguments = {{"SHELL", "bash, zsh or fish", Argument::Presence::required, Completion::none,
+  completion.arguments = {{"SHELL",
+                           "bash, zsh or fish",
+                           Argument::Presence::required,
+                           Completion::none,
                            {"bash", "zsh", "fish"}}};
-  completion.examples = {{"source <(rowhouse completion bash)", "for this shell; put it into ~/.bashrc to keep it"},
-                         {"rowhouse completion fish > ~/.config/fish/completions/rowhouse.fish", "for fish"}};
+  completion.examples = {
+      {"source <(rowhouse completion bash)", "for this shell; put it into ~/.bashrc to keep it"},
+      {"rowhouse completion fish > ~/.config/fish/completions/rowhouse.fish", "for fish"}};
   completion.run = print_completion;
 
   Command version;

@@ -91,9 +91,15 @@ std::string usage_line(const Command& command) {
   std::string line = "rowhouse " + command.name;
   for (const Argument& argument : command.arguments) {
     switch (argument.presence) {
-      case Argument::Presence::required: line += " " + argument.name; break;
-      case Argument::Presence::optional: line += " [" + argument.name + "]"; break;
-      case Argument::Presence::many: line += " [" + argument.name + "…]"; break;
+      case Argument::Presence::required:
+        line += " " + argument.name;
+        break;
+      case Argument::Presence::optional:
+        line += " [" + argument.name + "]";
+        break;
+      case Argument::Presence::many:
+        line += " [" + argument.name + "…]";
+        break;
     }
   }
   return line + " [options]";
@@ -103,11 +109,14 @@ std::string overview(const App& app, const Terminal& terminal) {
   std::string text = "Rowhouse: one PostgreSQL, many tenants, rows kept apart.\n";
   text += heading(terminal, "Usage") + "  rowhouse COMMAND [arguments] [options]\n";
   text += heading(terminal, "Commands") + two_columns(terminal, summaries(app, ""));
-  text += "\n" + wrapped("`rowhouse help COMMAND` says more about one, with examples. `rowhouse help exit-codes` lists what "
-                         "the exit status means. `rowhouse config` prints every option of the server and where its value "
-                         "comes from.",
-                         0, text_width(terminal)) +
-          "\n";
+  text +=
+      "\n" +
+      wrapped(
+          "`rowhouse help COMMAND` says more about one, with examples. `rowhouse help exit-codes` lists what "
+          "the exit status means. `rowhouse config` prints every option of the server and where its value "
+          "comes from.",
+          0, text_width(terminal)) +
+      "\n";
   return text;
 }
 
@@ -123,14 +132,16 @@ std::string command_help(const App& app, const Terminal& terminal, const Command
   text += heading(terminal, "Usage") + "  " + usage_line(command) + "\n";
   if (!command.arguments.empty()) {
     Entries entries;
-    for (const Argument& argument : command.arguments) entries.emplace_back(argument.name, argument.description);
+    for (const Argument& argument : command.arguments)
+      entries.emplace_back(argument.name, argument.description);
     text += heading(terminal, "Arguments") + two_columns(terminal, entries);
   }
   if (!command.options.empty()) {
     text += heading(terminal, "Options") + two_columns(terminal, option_entries(command.options));
   }
   if (command.talks != Talks::to_nobody) {
-    text += heading(terminal, "Connection") + two_columns(terminal, option_entries(app.connection_options(command.talks)));
+    text += heading(terminal, "Connection") +
+            two_columns(terminal, option_entries(app.connection_options(command.talks)));
   }
   if (!command.notes.empty()) {
     for (const std::string_view paragraph : split(command.notes, '\n')) {

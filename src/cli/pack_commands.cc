@@ -80,7 +80,8 @@ Result<ExitCode> show_pack(Invocation& invocation) {
   const json::Value* catalog = reply.body.find("catalog");
   const json::Value* resources = (catalog == nullptr ? reply.body : *catalog).find("resources");
   if (resources != nullptr && resources->as_array() != nullptr) {
-    for (const json::Value& resource : *resources->as_array()) print_resource(table, text_of(resource, "name"), resource);
+    for (const json::Value& resource : *resources->as_array())
+      print_resource(table, text_of(resource, "name"), resource);
   } else if (resources != nullptr && resources->as_object() != nullptr) {
     for (const auto& [name, resource] : *resources->as_object()) print_resource(table, name, resource);
   }
@@ -102,7 +103,8 @@ Result<ExitCode> install_pack(Invocation& invocation) {
     return complete ? ExitCode::ok : ExitCode::failed;
   }
   const std::string from = text_of(reply.body, "from_version");
-  terminal.out << fmt::format("{} {} is installed{}.\n", text_of(reply.body, "pack"), text_of(reply.body, "to_version"),
+  terminal.out << fmt::format("{} {} is installed{}.\n", text_of(reply.body, "pack"),
+                              text_of(reply.body, "to_version"),
                               from.empty() ? "" : fmt::format(" (was {})", from));
   terminal.out << fmt::format("Migrated: {}. Unchanged: {}.\n", names_of(reply.body.find("migrated")),
                               text_of(reply.body, "unchanged"));
@@ -140,8 +142,10 @@ std::vector<Command> pack_commands() {
   install.arguments = {{"DIR", "the folder with pack.json and migrations/", Argument::Presence::required,
                         Completion::directory}};
   install.options = {json_option()};
-  install.notes = "The server checks the pack first, in a scratch database. A pack that breaks a rule changes nothing.";
-  install.examples = {{"rowhouse pack install ./packs/helpdesk", "check it first: rowhouse pack check ./packs/helpdesk"}};
+  install.notes =
+      "The server checks the pack first, in a scratch database. A pack that breaks a rule changes nothing.";
+  install.examples = {
+      {"rowhouse pack install ./packs/helpdesk", "check it first: rowhouse pack check ./packs/helpdesk"}};
   install.talks = Talks::to_control_plane;
   install.run = install_pack;
   return {list, show, install};

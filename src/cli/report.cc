@@ -16,8 +16,10 @@ struct Hint {
 
 // What to do about a problem, by its stable code. A hint that an Error carries comes first.
 constexpr std::array kHints = {
-    Hint{"credential_missing", "Set ROWHOUSE_TENANT_KEY (data commands) or ROWHOUSE_ADMIN_TOKEN (all others)"},
-    Hint{"credential_unknown", "The key or token is wrong, revoked, expired, or belongs to another installation"},
+    Hint{"credential_missing",
+         "Set ROWHOUSE_TENANT_KEY (data commands) or ROWHOUSE_ADMIN_TOKEN (all others)"},
+    Hint{"credential_unknown",
+         "The key or token is wrong, revoked, expired, or belongs to another installation"},
     Hint{"tenant_suspended", "An operator can resume it: rowhouse tenant resume SLUG"},
     Hint{"tenant_mismatch", "--tenant names another tenant than the one that the key belongs to"},
     Hint{"feature_missing", "A larger plan may include it: rowhouse tenant update SLUG --plan PLAN"},
@@ -25,8 +27,10 @@ constexpr std::array kHints = {
     Hint{"unknown_column", "`rowhouse pack show PACK` lists the columns of each resource"},
     Hint{"precondition_failed", "Somebody changed it in between: get it again, then repeat the change"},
     Hint{"invalid_cursor", "Start again without --cursor; a cursor belongs to one tenant and one query"},
-    Hint{"pack_refused", "`rowhouse pack check DIR` shows each broken rule with its fix; docs/packs.md explains them"},
-    Hint{"database_unavailable", "PostgreSQL is starting again or cannot be reached; try again in a few seconds"},
+    Hint{"pack_refused",
+         "`rowhouse pack check DIR` shows each broken rule with its fix; docs/packs.md explains them"},
+    Hint{"database_unavailable",
+         "PostgreSQL is starting again or cannot be reached; try again in a few seconds"},
     Hint{"overloaded", "Try again in a few seconds"},
     Hint{"shutting_down", "Try again when the server is back"},
 };
@@ -52,8 +56,8 @@ void report_error(const Terminal& terminal, const Error& error) {
     terminal.err << title << (text.empty() || text == title ? "" : ": " + text) << '\n';
   }
   for (const FieldError& field : error.fields) {
-    terminal.err << "  " << printable(field.path) << (field.path.empty() ? "" : ": ") << printable(field.message)
-                 << '\n';
+    terminal.err << "  " << printable(field.path) << (field.path.empty() ? "" : ": ")
+                 << printable(field.message) << '\n';
   }
   if (!error.detail("usage").empty()) {
     terminal.err << "Usage: " << error.detail("usage") << " (--help says more)\n";
@@ -74,12 +78,17 @@ ExitCode exit_code_of(const Error& error) {
     return ExitCode::failed;
   }
   switch (error.code) {
-    case ErrorCode::server_unreachable: return ExitCode::unreachable;
+    case ErrorCode::server_unreachable:
+      return ExitCode::unreachable;
     case ErrorCode::invalid_parameter:
-    case ErrorCode::config_invalid: return ExitCode::usage;
-    case ErrorCode::credential_missing: return ExitCode::credential;
-    case ErrorCode::cancelled: return ExitCode::interrupted;
-    default: return ExitCode::failed;
+    case ErrorCode::config_invalid:
+      return ExitCode::usage;
+    case ErrorCode::credential_missing:
+      return ExitCode::credential;
+    case ErrorCode::cancelled:
+      return ExitCode::interrupted;
+    default:
+      return ExitCode::failed;
   }
 }
 

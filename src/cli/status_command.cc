@@ -37,16 +37,18 @@ void print_node(const Terminal& terminal, const json::Value& body) {
   const json::Value& node = part("node");
   const json::Value& connections = part("connections");
   const json::Value* uptime = node.find("uptime_seconds");
-  print_fields(terminal,
-               {{"Rowhouse", text_of(body, "version")},
-                {"PostgreSQL", text_of(body, "postgresql")},
-                {"Up", uptime == nullptr ? "" : duration_text(uptime->as_int64().value_or(0))},
-                {"Tenants", number_of(part("tenants"), "total")},
-                {"Connections", fmt::format("{} of {}", text_of(connections, "used"), text_of(connections, "max"))},
-                {"This node", fmt::format("{} workers, {} requests so far, {} pools, {} open connections ({} busy), {} waiting",
-                                          text_of(node, "workers"), number_of(node, "requests"), text_of(node, "pools"),
-                                          text_of(node, "open_connections"), text_of(node, "busy_connections"),
-                                          text_of(node, "waiting"))}});
+  print_fields(
+      terminal,
+      {{"Rowhouse", text_of(body, "version")},
+       {"PostgreSQL", text_of(body, "postgresql")},
+       {"Up", uptime == nullptr ? "" : duration_text(uptime->as_int64().value_or(0))},
+       {"Tenants", number_of(part("tenants"), "total")},
+       {"Connections", fmt::format("{} of {}", text_of(connections, "used"), text_of(connections, "max"))},
+       {"This node",
+        fmt::format("{} workers, {} requests so far, {} pools, {} open connections ({} busy), {} waiting",
+                    text_of(node, "workers"), number_of(node, "requests"), text_of(node, "pools"),
+                    text_of(node, "open_connections"), text_of(node, "busy_connections"),
+                    text_of(node, "waiting"))}});
 }
 
 Result<ExitCode> show_status(Invocation& invocation) {
@@ -61,8 +63,8 @@ Result<ExitCode> show_status(Invocation& invocation) {
   tenants.column("TENANTS", Align::right);
   const json::Value* counts = reply.body.find("tenants");
   for (const json::Value& count : array_of(counts == nullptr ? nullptr : counts->find("by"))) {
-    tenants.row({text_of(count, "pack"), text_of(count, "plan"), text_of(count, "tier"), text_of(count, "status"),
-                 number_of(count, "tenants")});
+    tenants.row({text_of(count, "pack"), text_of(count, "plan"), text_of(count, "tier"),
+                 text_of(count, "status"), number_of(count, "tenants")});
   }
   terminal.out << '\n';
   tenants.print(terminal, "There are no tenants yet: `rowhouse tenant create NAME`.");
@@ -87,7 +89,8 @@ std::vector<Command> status_commands() {
   status.name = "status";
   status.summary = "The platform at a glance: tenants, databases, connections";
   status.options = {json_option()};
-  status.examples = {{"rowhouse status", "tables"}, {"rowhouse status --json | jq .tenants.total", "for scripts"}};
+  status.examples = {{"rowhouse status", "tables"},
+                     {"rowhouse status --json | jq .tenants.total", "for scripts"}};
   status.talks = Talks::to_control_plane;
   status.run = show_status;
   return {status};

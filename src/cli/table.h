@@ -1,7 +1,7 @@
 // Rows and columns as aligned text.
 //
-// Cells are passed as they came; printable() is applied here. On a terminal the widest column that may shrink is cut until the table
-// fits the width; elsewhere nothing is cut, so that `grep` and `awk` see everything.
+// Cells are passed as they came; printable() is applied here. On a terminal the widest column that may shrink
+// is cut until the table fits the width; elsewhere nothing is cut, so that `grep` and `awk` see everything.
 #pragma once
 
 #include <string>

@@ -60,7 +60,8 @@ TEST(Table, CutsTheWidestColumnOnATerminalAlone) {
   Screen narrow;
   narrow.terminal.width = 30;
   table.print(narrow.terminal, "none");
-  EXPECT_NE(narrow.out.str().find("short  " + std::string(22, 'x') + "…\n"), std::string::npos) << narrow.out.str();
+  EXPECT_NE(narrow.out.str().find("short  " + std::string(22, 'x') + "…\n"), std::string::npos)
+      << narrow.out.str();
 }
 
 TEST(Table, SaysWhenItIsEmpty) {

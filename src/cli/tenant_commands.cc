@@ -45,7 +45,8 @@ ExitCode show_tenant(Invocation& invocation, const ApiReply& reply) {
 }
 
 // Sets `member` of `body` when the option was given. "" stays: it clears an optional member.
-void copy_option(const Invocation& invocation, std::string_view option, std::string member, json::Value& body) {
+void copy_option(const Invocation& invocation, std::string_view option, std::string member,
+                 json::Value& body) {
   if (invocation.has(option)) body.set(std::move(member), json::Value(invocation.value(option)));
 }
 
@@ -59,14 +60,16 @@ Result<void> copy_json_option(const Invocation& invocation, std::string_view opt
 }
 
 // A numbered menu; the index of what was chosen. Error: cancelled when the input ends.
-Result<std::size_t> choose(const Terminal& terminal, std::string_view question, const std::vector<std::string>& lines,
-                           std::optional<std::size_t> by_default) {
+Result<std::size_t> choose(const Terminal& terminal, std::string_view question,
+                           const std::vector<std::string>& lines, std::optional<std::size_t> by_default) {
   terminal.err << question << '\n';
-  for (std::size_t i = 0; i < lines.size(); ++i) terminal.err << fmt::format("  {}  {}\n", i + 1, printable(lines[i]));
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    terminal.err << fmt::format("  {}  {}\n", i + 1, printable(lines[i]));
   const std::string offer = by_default.has_value() ? fmt::format(" [{}]", *by_default + 1) : "";
   for (;;) {
     const auto answer = ask(terminal, fmt::format("Choose 1 to {}{}: ", lines.size(), offer));
-    if (!answer.has_value()) return Error(ErrorCode::cancelled, "nothing was chosen, and nothing was created");
+    if (!answer.has_value())
+      return Error(ErrorCode::cancelled, "nothing was chosen, and nothing was created");
     if (answer->empty() && by_default.has_value()) return *by_default;
     const auto number = parse_int64(*answer);
     if (number.has_value() && *number >= 1 && *number <= static_cast<std::int64_t>(lines.size())) {
@@ -83,23 +86,27 @@ Result<std::string> storage_choice(const Invocation& invocation) {
   if (!terminal.in_is_terminal || !terminal.err_is_terminal) return std::string("none");
   constexpr std::array kChoices = {"byos", "provisioned", "none"};
   const std::vector<std::string> lines = {"Its own storage: the customer brings a bucket or a share (byos)",
-                                          "Storage that Rowhouse provisions for it (provisioned)", "None for now (none)"};
-  TRY(const std::size_t chosen, choose(terminal, "Where shall this tenant keep its files?", lines, kChoices.size() - 1));
+                                          "Storage that Rowhouse provisions for it (provisioned)",
+                                          "None for now (none)"};
+  TRY(const std::size_t chosen,
+      choose(terminal, "Where shall this tenant keep its files?", lines, kChoices.size() - 1));
   return std::string(kChoices[chosen]);
 }
 
 // The credential is shown once: here, or in the file that was asked for.
-Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret, std::string_view what) {
+Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret,
+                              std::string_view what) {
   const Terminal& terminal = invocation.terminal();
   if (invocation.has("key-file")) {
     TRY_DO(write_secret_file(invocation.value("key-file"), secret));
-    terminal.err << fmt::format("The {} is in {} (only you can read it).\n", what, invocation.value("key-file"));
+    terminal.err << fmt::format("The {} is in {} (only you can read it).\n", what,
+                                invocation.value("key-file"));
     return {};
   }
   if (invocation.json()) return {};
   terminal.out << '\n' << styled(terminal, Style::bold, secret) << '\n';
-  terminal.err << fmt::format("This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n",
-                              what);
+  terminal.err << fmt::format(
+      "This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n", what);
   return {};
 }
 
@@ -118,7 +125,8 @@ Result<std::string> pack_choice(const Invocation& invocation, const ApiClient& c
     return usage_error(names.empty() ? "no pack is installed: `rowhouse pack install DIR`"
                                      : fmt::format("--pack is missing: one of {}", fmt::join(names, ", ")));
   }
-  TRY(const std::size_t chosen, choose(terminal, "Which product does this tenant subscribe to?", names, std::nullopt));
+  TRY(const std::size_t chosen,
+      choose(terminal, "Which product does this tenant subscribe to?", names, std::nullopt));
   return names[chosen];
 }
 
@@ -144,7 +152,8 @@ Result<ExitCode> create_tenant(Invocation& invocation) {
   } else if (const json::Value* tenant = reply.body.find("tenant")) {
     print_tenant(invocation.terminal(), *tenant);
     if (invocation.has("sample-data")) {
-      invocation.terminal().out << fmt::format("{} sample rows were loaded.\n", text_of(reply.body, "sample_rows"));
+      invocation.terminal().out << fmt::format("{} sample rows were loaded.\n",
+                                               text_of(reply.body, "sample_rows"));
     }
   }
   TRY_DO(hand_over_secret(invocation, text_of(reply.body, "api_key"), "tenant's API key"));
@@ -164,8 +173,9 @@ Result<ExitCode> list_tenants(Invocation& invocation) {
   const json::Value* data = reply.body.find("data");
   if (data != nullptr && data->as_array() != nullptr) {
     for (const json::Value& tenant : *data->as_array()) {
-      table.row({text_of(tenant, "slug"), text_of(tenant, "name"), text_of(tenant, "pack"), text_of(tenant, "plan"),
-                 text_of(tenant, "tier"), text_of(tenant, "status"), text_of(tenant, "created_at").substr(0, 10)});
+      table.row({text_of(tenant, "slug"), text_of(tenant, "name"), text_of(tenant, "pack"),
+                 text_of(tenant, "plan"), text_of(tenant, "tier"), text_of(tenant, "status"),
+                 text_of(tenant, "created_at").substr(0, 10)});
     }
   }
   table.print(invocation.terminal(), "There are no such tenants.");
@@ -182,7 +192,8 @@ Result<ExitCode> get_tenant(Invocation& invocation) {
 
 Result<ExitCode> update_tenant(Invocation& invocation) {
   json::Value body{json::Object{}};
-  for (const char* option : {"name", "plan", "domain", "subdomain"}) copy_option(invocation, option, option, body);
+  for (const char* option : {"name", "plan", "domain", "subdomain"})
+    copy_option(invocation, option, option, body);
   for (const char* option : {"settings", "branding", "contact"}) {
     TRY_DO(copy_json_option(invocation, option, body));
   }
@@ -208,7 +219,8 @@ Result<ExitCode> delete_tenant(Invocation& invocation) {
   const std::string slug = text_of(found.body, "slug");
   if (!invocation.has("yes")) {
     if (!terminal.in_is_terminal) {
-      return usage_error("deleting needs --yes when there is nobody to ask (standard input is not a terminal)");
+      return usage_error(
+          "deleting needs --yes when there is nobody to ask (standard input is not a terminal)");
     }
     terminal.err << fmt::format("This deletes {} ({}) with all its rows and keys. There is no way back.\n",
                                 printable(text_of(found.body, "name")), slug);
@@ -222,8 +234,11 @@ Result<ExitCode> delete_tenant(Invocation& invocation) {
 }
 
 Option setting_option(std::string name, std::string description) {
-  return {std::move(name), "JSON", std::move(description) + ": a JSON object, a file that holds one, or - for standard input",
-          {}, Completion::file};
+  return {std::move(name),
+          "JSON",
+          std::move(description) + ": a JSON object, a file that holds one, or - for standard input",
+          {},
+          Completion::file};
 }
 
 Argument slug_argument() { return {"TENANT", "the tenant's slug or id"}; }
@@ -237,22 +252,32 @@ Command create_command() {
       {"pack", "PACK", "The product it subscribes to (asked on a terminal when there are several)",
        tenancy::embedded_pack_names()},
       {"plan", "PLAN", "The plan (default: the pack's)"},
-      {"tier", "TIER", "Where its rows live: pool, schema or database (default: the pack's)", {"pool", "schema", "database"}},
+      {"tier",
+       "TIER",
+       "Where its rows live: pool, schema or database (default: the pack's)",
+       {"pool", "schema", "database"}},
       {"slug", "SLUG", "Short name for URLs and commands (default: made from NAME)"},
       {"domain", "DOMAIN", "The customer's own domain"},
       {"subdomain", "NAME", "Its name under the platform's domain (default: the slug)"},
-      {"storage", "CHOICE", "Where its files go: byos, provisioned or none (asked on a terminal; otherwise none)",
+      {"storage",
+       "CHOICE",
+       "Where its files go: byos, provisioned or none (asked on a terminal; otherwise none)",
        {"byos", "provisioned", "none"}},
       {"admin-email", "ADDRESS", "Whom to write to"},
       setting_option("settings", "Settings of the pack"),
       setting_option("branding", "Colours, logo and the like"),
       setting_option("contact", "Contact details"),
       {"sample-data", "", "Load the pack's sample rows"},
-      {"key-file", "FILE", "Write the API key to this new file (mode 0600) instead of showing it", {}, Completion::file},
+      {"key-file",
+       "FILE",
+       "Write the API key to this new file (mode 0600) instead of showing it",
+       {},
+       Completion::file},
       json_option()};
   command.examples = {
       {"rowhouse tenant create \"Acme Corp\" --pack tekup --plan professional", "in the pack's default tier"},
-      {"rowhouse tenant create Fjordnet --pack isp-monitor --tier schema --storage none --sample-data", "no questions"}};
+      {"rowhouse tenant create Fjordnet --pack isp-monitor --tier schema --storage none --sample-data",
+       "no questions"}};
   command.talks = Talks::to_control_plane;
   command.run = create_tenant;
   return command;
@@ -265,7 +290,10 @@ Command list_command() {
   command.options = {{"pack", "PACK", "Only those of this pack"},
                      {"plan", "PLAN", "Only those with this plan"},
                      {"tier", "TIER", "Only those of this tier", {"pool", "schema", "database"}},
-                     {"status", "STATUS", "Only those with this status", {"active", "suspended", "provisioning", "archived"}},
+                     {"status",
+                      "STATUS",
+                      "Only those with this status",
+                      {"active", "suspended", "provisioning", "archived"}},
                      {"search", "TEXT", "Only those with this text in name or slug"},
                      {"limit", "N", "How many (1 to 500; default 50)"},
                      {"cursor", "CURSOR", "Continue a list where the previous page ended"},
@@ -290,13 +318,15 @@ Command update_command() {
                      setting_option("contact", "Contact details"),
                      {"if-match", "ETAG", "Only if the tenant still has this version, as \"v3\""},
                      json_option()};
-  command.examples = {{"rowhouse tenant update acme-corp --plan enterprise", "a larger plan, from the next request on"}};
+  command.examples = {
+      {"rowhouse tenant update acme-corp --plan enterprise", "a larger plan, from the next request on"}};
   command.talks = Talks::to_control_plane;
   command.run = update_tenant;
   return command;
 }
 
-Command simple_command(std::string verb, std::string summary, std::function<Result<ExitCode>(Invocation&)> function) {
+Command simple_command(std::string verb, std::string summary,
+                       std::function<Result<ExitCode>(Invocation&)> function) {
   Command command;
   command.name = "tenant " + verb;
   command.summary = std::move(summary);
@@ -339,13 +369,14 @@ Result<ExitCode> list_keys(Invocation& invocation) {
   TRY(const auto reply, client.call("GET", path_of(kTenants, {invocation.argument(0), "keys"})));
   if (invocation.json()) return print_json(invocation.terminal(), reply.body);
   Table table;
-  for (const char* title : {"ID", "NAME", "HINT", "CREATED", "LAST USED", "EXPIRES", "REVOKED"}) table.column(title);
+  for (const char* title : {"ID", "NAME", "HINT", "CREATED", "LAST USED", "EXPIRES", "REVOKED"})
+    table.column(title);
   const json::Value* data = reply.body.find("data");
   if (data != nullptr && data->as_array() != nullptr) {
     for (const json::Value& key : *data->as_array()) {
-      table.row({text_of(key, "id"), text_of(key, "name"), text_of(key, "hint"), text_of(key, "created_at").substr(0, 10),
-                 text_of(key, "last_used_at").substr(0, 16), text_of(key, "expires_at").substr(0, 16),
-                 text_of(key, "revoked_at").substr(0, 16)});
+      table.row({text_of(key, "id"), text_of(key, "name"), text_of(key, "hint"),
+                 text_of(key, "created_at").substr(0, 10), text_of(key, "last_used_at").substr(0, 16),
+                 text_of(key, "expires_at").substr(0, 16), text_of(key, "revoked_at").substr(0, 16)});
     }
   }
   table.print(invocation.terminal(), "This tenant has no keys.");
@@ -381,9 +412,14 @@ std::vector<Command> key_commands() {
   create.arguments = {slug_argument()};
   create.options = {{"name", "NAME", "What it is for (default: cli)"},
                     {"expires-at", "TIME", "When it ends, as 2027-01-31T00:00:00Z (default: never)"},
-                    {"key-file", "FILE", "Write it to this new file (mode 0600) instead of showing it", {}, Completion::file},
+                    {"key-file",
+                     "FILE",
+                     "Write it to this new file (mode 0600) instead of showing it",
+                     {},
+                     Completion::file},
                     json_option()};
-  create.examples = {{"rowhouse key create acme-corp --name production --key-file acme.key", "shown nowhere else"}};
+  create.examples = {
+      {"rowhouse key create acme-corp --name production --key-file acme.key", "shown nowhere else"}};
   create.talks = Talks::to_control_plane;
   create.run = create_key;
 
@@ -400,7 +436,8 @@ std::vector<Command> key_commands() {
   revoke.name = "key revoke";
   revoke.summary = "Refuse an API key from now on";
   revoke.arguments = {slug_argument(), {"KEY", "the key's id; `rowhouse key list` shows it"}};
-  revoke.examples = {{"rowhouse key revoke acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "at once, on every node"}};
+  revoke.examples = {
+      {"rowhouse key revoke acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "at once, on every node"}};
   revoke.talks = Talks::to_control_plane;
   revoke.run = revoke_key;
   return {create, list, revoke};

@@ -20,15 +20,16 @@ struct Range {
   char32_t first, last;
 };
 
-// Good enough for aligned tables: the blocks that terminals show without advancing, and those that take two columns.
+// Good enough for aligned tables: the blocks that terminals show without advancing, and those that take two
+// columns.
 constexpr std::array kZeroWidth = {Range{0x0300, 0x036F}, Range{0x0483, 0x0489}, Range{0x0591, 0x05BD},
                                    Range{0x0610, 0x061A}, Range{0x064B, 0x065F}, Range{0x200B, 0x200F},
                                    Range{0x202A, 0x202E}, Range{0x20D0, 0x20F0}, Range{0xFE00, 0xFE0F},
                                    Range{0xFE20, 0xFE2F}};
 constexpr std::array kDoubleWidth = {
-    Range{0x1100, 0x115F}, Range{0x2E80, 0x303E},   Range{0x3041, 0x33FF},   Range{0x3400, 0x4DBF},
-    Range{0x4E00, 0x9FFF}, Range{0xA000, 0xA4CF},   Range{0xAC00, 0xD7A3},   Range{0xF900, 0xFAFF},
-    Range{0xFE30, 0xFE4F}, Range{0xFF00, 0xFF60},   Range{0xFFE0, 0xFFE6},   Range{0x1F300, 0x1F64F},
+    Range{0x1100, 0x115F},   Range{0x2E80, 0x303E},   Range{0x3041, 0x33FF},  Range{0x3400, 0x4DBF},
+    Range{0x4E00, 0x9FFF},   Range{0xA000, 0xA4CF},   Range{0xAC00, 0xD7A3},  Range{0xF900, 0xFAFF},
+    Range{0xFE30, 0xFE4F},   Range{0xFF00, 0xFF60},   Range{0xFFE0, 0xFFE6},  Range{0x1F300, 0x1F64F},
     Range{0x1F680, 0x1F6FF}, Range{0x1F900, 0x1F9FF}, Range{0x20000, 0x3FFFD}};
 
 template <std::size_t N>
@@ -81,11 +82,21 @@ std::string styled(const Terminal& terminal, Style style, std::string_view text)
   if (!terminal.color) return std::string(text);
   std::string_view code;
   switch (style) {
-    case Style::bold: code = "1"; break;
-    case Style::dim: code = "2"; break;
-    case Style::red: code = "31"; break;
-    case Style::green: code = "32"; break;
-    case Style::yellow: code = "33"; break;
+    case Style::bold:
+      code = "1";
+      break;
+    case Style::dim:
+      code = "2";
+      break;
+    case Style::red:
+      code = "31";
+      break;
+    case Style::green:
+      code = "32";
+      break;
+    case Style::yellow:
+      code = "33";
+      break;
   }
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }

@@ -28,11 +28,12 @@ enum class Style { bold, dim, red, green, yellow };
 // The text, with escape sequences around it when the terminal shows colours.
 std::string styled(const Terminal& terminal, Style style, std::string_view text);
 
-// Text that came from elsewhere, without the control characters that could steer a terminal: each becomes U+FFFD,
-// as does every byte that is not UTF-8. Tabs and newlines become spaces.
+// Text that came from elsewhere, without the control characters that could steer a terminal: each becomes
+// U+FFFD, as does every byte that is not UTF-8. Tabs and newlines become spaces.
 std::string printable(std::string_view text);
 
-// Columns that a terminal needs for `text` (valid UTF-8): combining marks none, East Asian wide characters two.
+// Columns that a terminal needs for `text` (valid UTF-8): combining marks none, East Asian wide characters
+// two.
 std::size_t display_width(std::string_view text);
 // At most `columns` wide; what was cut shows as "…".
 std::string cut_to_width(std::string_view text, std::size_t columns);

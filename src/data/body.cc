@@ -143,17 +143,18 @@ Result<std::vector<std::optional<pg::Param>>> parse_arguments(const tenancy::Fun
     faults.add("", "must be an object with the function's arguments, not " + std::string(value.type_name()));
     return std::move(faults).to_error();
   }
-  for (const auto& [name, member] : *object) {
-    const std::string path = "/" + pointer_segment(name);
-    const auto found = std::find_if(function.arguments.begin(), function.arguments.end(),
-                                    [&](const FunctionArgument& argument) { return argument.name == name; });
+  for (const json::Member& member : *object) {
+    const std::string path = "/" + pointer_segment(member.first);
+    const auto found =
+        std::find_if(function.arguments.begin(), function.arguments.end(),
+                     [&](const FunctionArgument& argument) { return argument.name == member.first; });
     if (found == function.arguments.end()) {
       faults.add(path, "there is no such argument of " + function.name);
       continue;
     }
     const Column column = column_of(*found);
     arguments[static_cast<std::size_t>(found - function.arguments.begin())] =
-        accept_value(column, convert_json(column, member), path, faults);
+        accept_value(column, convert_json(column, member.second), path, faults);
   }
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const FunctionArgument& argument = function.arguments[i];

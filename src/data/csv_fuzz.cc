@@ -1,5 +1,5 @@
-// CSV and NDJSON: pieces do not matter; what was read is written and read again to the same cells; files become rows
-// that fit their resource, or faults.
+// CSV and NDJSON: pieces do not matter; what was read is written and read again to the same cells; files
+// become rows that fit their resource, or faults.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -43,7 +43,8 @@ void check_csv(std::string_view text, std::size_t piece_bytes) {
   std::vector<CsvRecord> kept;
   for (std::size_t i = 0; i < whole.size(); ++i) {
     const CsvRecord& record = whole[i];
-    require(record.line == pieces[i].line && record.cells == pieces[i].cells && record.fault == pieces[i].fault);
+    require(record.line == pieces[i].line && record.cells == pieces[i].cells &&
+            record.fault == pieces[i].fault);
     require(record.cells.empty() != record.fault.empty());
     // A record of one NULL is an empty line, which says nothing.
     if (!record.fault.empty() || (record.cells.size() == 1 && !record.cells[0])) continue;
@@ -69,7 +70,8 @@ void check_ndjson(std::string_view text, std::size_t piece_bytes) {
   const auto pieces = read<NdjsonReader, NdjsonLine>(text, piece_bytes, kMaxRecordBytes);
   require(whole.size() == pieces.size());
   for (std::size_t i = 0; i < whole.size(); ++i) {
-    require(whole[i].line == pieces[i].line && whole[i].text == pieces[i].text && whole[i].fault == pieces[i].fault);
+    require(whole[i].line == pieces[i].line && whole[i].text == pieces[i].text &&
+            whole[i].fault == pieces[i].fault);
     require(whole[i].text.find('\n') == std::string::npos);
     require(whole[i].text.empty() != whole[i].fault.empty());
   }

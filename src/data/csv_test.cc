@@ -10,7 +10,8 @@ namespace rowhouse::data {
 namespace {
 
 // Each record as "LINE:cell|cell" (NULL for an unquoted empty one) or "LINE! fault".
-std::vector<std::string> read_csv(std::string_view text, std::size_t piece_bytes = 1, std::size_t max_bytes = 100) {
+std::vector<std::string> read_csv(std::string_view text, std::size_t piece_bytes = 1,
+                                  std::size_t max_bytes = 100) {
   CsvReader reader(max_bytes);
   for (std::size_t i = 0; i < text.size(); i += piece_bytes) reader.feed(text.substr(i, piece_bytes));
   reader.finish();
@@ -39,14 +40,17 @@ TEST(CsvReaderTest, CellsAndLineEnds) {
 }
 
 TEST(CsvReaderTest, AByteOrderMarkIsPassedOver) {
-  EXPECT_EQ(read_csv("\xef\xbb\xbf" "a\nb"), (Records{"1:a", "2:b"}));
+  EXPECT_EQ(read_csv("\xef\xbb\xbf"
+                     "a\nb"),
+            (Records{"1:a", "2:b"}));
   EXPECT_EQ(read_csv("\xef\xbb\xbf\"a\"\n"), (Records{"1:a"}));
   EXPECT_EQ(read_csv("\xef\xbb"), (Records{"1! the row is not valid UTF-8"}));
   EXPECT_EQ(read_csv("\xef\xbf\xbd\n"), (Records{"1:\xef\xbf\xbd"}));
 }
 
 TEST(CsvReaderTest, AFaultCostsOneRecord) {
-  EXPECT_EQ(read_csv("a\nb\"c,d\ne\n"), (Records{"1:a", "2! there is a quote inside a cell that is not quoted", "3:e"}));
+  EXPECT_EQ(read_csv("a\nb\"c,d\ne\n"),
+            (Records{"1:a", "2! there is a quote inside a cell that is not quoted", "3:e"}));
   EXPECT_EQ(read_csv("\"a\"b\nc\n"), (Records{"1! there is text behind the closing quote of a cell", "2:c"}));
   EXPECT_EQ(read_csv("a\rb\nc\n"), (Records{"1! a carriage return is not followed by a line feed", "2:c"}));
   EXPECT_EQ(read_csv("a\nb\xff\nc\n"), (Records{"1:a", "2! the row is not valid UTF-8", "3:c"}));
@@ -68,7 +72,8 @@ TEST(CsvReaderTest, PiecesDoNotMatter) {
 
 TEST(CsvWriterTest, QuotesWhatMustBeQuoted) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"a", "a"}, {"", "\"\""}, {"a,b", "\"a,b\""}, {"q\"", "\"q\"\"\""}, {"a\nb", "\"a\nb\""}, {"=1+1", "=1+1"}, {" ", " "}};
+      {"a", "a"},           {"", "\"\""},     {"a,b", "\"a,b\""}, {"q\"", "\"q\"\"\""},
+      {"a\nb", "\"a\nb\""}, {"=1+1", "=1+1"}, {" ", " "}};
   for (const auto& [text, expected] : cases) {
     std::string out;
     append_csv_cell(out, text);
@@ -82,7 +87,8 @@ std::vector<std::string> read_ndjson(std::string_view text, std::size_t piece_by
   reader.finish();
   std::vector<std::string> lines;
   while (auto line = reader.next()) {
-    lines.push_back(std::to_string(line->line) + (line->fault.empty() ? ":" + line->text : "! " + line->fault));
+    lines.push_back(std::to_string(line->line) +
+                    (line->fault.empty() ? ":" + line->text : "! " + line->fault));
   }
   return lines;
 }
@@ -94,7 +100,8 @@ TEST(NdjsonReaderTest, Lines) {
             (Records{"1:0123456789", "2! the row is longer than 10 bytes", "3:x"}));
   EXPECT_EQ(read_ndjson("01234567890", 100), (Records{"1! the row is longer than 10 bytes"}));
   const std::string text = "{}\n\n0123456789abc\nx\n";
-  for (std::size_t piece = 1; piece < text.size(); ++piece) EXPECT_EQ(read_ndjson(text, piece), read_ndjson(text, 100));
+  for (std::size_t piece = 1; piece < text.size(); ++piece)
+    EXPECT_EQ(read_ndjson(text, piece), read_ndjson(text, 100));
 }
 
 TEST(RowDecoderTest, AnEmptyCellIsTheDefaultOfAColumnThatCannotBeNull) {

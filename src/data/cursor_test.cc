@@ -19,7 +19,8 @@ CursorScope scope(std::string_view fingerprint) {
 }
 
 TEST(CursorTest, ThereAndBack) {
-  const std::vector<pg::Param> values = {"2026-11-21 05:40:00+00", std::nullopt, "", std::string("a\0\xff", 3)};
+  const std::vector<pg::Param> values = {"2026-11-21 05:40:00+00", std::nullopt, "",
+                                         std::string("a\0\xff", 3)};
   const auto cursor = encode_cursor(scope("f"), values);
   ASSERT_TRUE(cursor.ok());
   EXPECT_EQ(cursor->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
@@ -55,7 +56,8 @@ TEST(CursorTest, EveryChangedCharacterIsNoticed) {
   for (std::size_t length = 0; length < cursor.size(); ++length) {
     EXPECT_FALSE(decode_cursor(scope("f"), cursor.substr(0, length), 2).ok()) << length;
   }
-  for (const char* text : {"", "rubbish", "====", "AQ"}) EXPECT_FALSE(decode_cursor(scope("f"), text, 2).ok()) << text;
+  for (const char* text : {"", "rubbish", "====", "AQ"})
+    EXPECT_FALSE(decode_cursor(scope("f"), text, 2).ok()) << text;
   EXPECT_FALSE(decode_cursor(scope("f"), cursor + "A", 2).ok());
   EXPECT_FALSE(decode_cursor(scope("f"), std::string(kMaxCursorBytes + 1, 'A'), 2).ok());
 }

@@ -66,7 +66,8 @@ class DataBulkTest : public fixture::DataTest {
       text += json::serialize(*report->find(name)) + " ";
     }
     for (const json::Value& row : *report->find("rows")->as_array()) {
-      text += json::serialize(*row.find("row")) + (*row.find("status")->as_string() == "rejected" ? "r" : "d") + " ";
+      text += json::serialize(*row.find("row")) +
+              (*row.find("status")->as_string() == "rejected" ? "r" : "d") + " ";
     }
     return text;
   }
@@ -84,22 +85,28 @@ TEST_F(DataBulkTest, CsvOfEveryKind) {
   const auto zoo = tenant_of("zoo");
   const std::string text =
       "\xef\xbb\xbfname,weight,flies,tags,counts,extra,raw,seen,feeling,address\r\n"
-      "\"Ada \"\"the\"\" first,\nof her name\",1.50,yes,\"[\"\"a\"\",\"\"b,c\"\"]\",\"{1,NULL}\",\"{\"\"a\"\": 1}\",\\x00ff,"
+      "\"Ada \"\"the\"\" first,\nof her "
+      "name\",1.50,yes,\"[\"\"a\"\",\"\"b,c\"\"]\",\"{1,NULL}\",\"{\"\"a\"\": 1}\",\\x00ff,"
       "2026-01-01T00:00:00Z,happy,10.0.0.1\n"
       "\n"
       "Žofie 🦊,,F,,,,,,,\r\n"
       "last,1,0,{},[],{},,,sad,";
   for (const std::size_t piece_bytes : {1, 7, 100'000}) {
     const auto context = tenant_of("zoo");
-    EXPECT_EQ(figures(import_file(context, "animals", text, RowFormat::csv, "", static_cast<std::size_t>(piece_bytes))),
+    EXPECT_EQ(figures(import_file(context, "animals", text, RowFormat::csv, "",
+                                  static_cast<std::size_t>(piece_bytes))),
               "3 0 0 0 ");
-    const auto page = json_of(list(context, "animals", "order=name&select=name,weight,flies,tags,counts,extra,raw,feeling"));
+    const auto page = json_of(
+        list(context, "animals", "order=name&select=name,weight,flies,tags,counts,extra,raw,feeling"));
     EXPECT_EQ(json::serialize(*page.find("data")),
-              "[{\"name\":\"Ada \\\"the\\\" first,\\nof her name\",\"weight\":1.50,\"flies\":true,\"tags\":[\"a\",\"b,c\"],"
+              "[{\"name\":\"Ada \\\"the\\\" first,\\nof her "
+              "name\",\"weight\":1.50,\"flies\":true,\"tags\":[\"a\",\"b,c\"],"
               "\"counts\":[1,null],\"extra\":{\"a\":1},\"raw\":\"\\\\x00ff\",\"feeling\":\"happy\"},"
-              "{\"name\":\"last\",\"weight\":1.00,\"flies\":false,\"tags\":[],\"counts\":[],\"extra\":{},\"raw\":null,"
+              "{\"name\":\"last\",\"weight\":1.00,\"flies\":false,\"tags\":[],\"counts\":[],\"extra\":{},"
+              "\"raw\":null,"
               "\"feeling\":\"sad\"},"
-              "{\"name\":\"Žofie 🦊\",\"weight\":null,\"flies\":false,\"tags\":null,\"counts\":null,\"extra\":{},"
+              "{\"name\":\"Žofie "
+              "🦊\",\"weight\":null,\"flies\":false,\"tags\":null,\"counts\":null,\"extra\":{},"
               "\"raw\":null,\"feeling\":null}]");
   }
 }
@@ -121,7 +128,9 @@ TEST_F(DataBulkTest, BadRowsAreReportedAndTheOthersKept) {
   const auto report = import_file(zoo, "animals", text);
   EXPECT_EQ(figures(report), "2 0 0 8 2r 3r 4r 5r 6r 7r 8r 9r ");
   const json::Array& rows = *report->find("rows")->as_array();
-  const auto path = [&](std::size_t row) { return *(*rows[row].find("errors")->as_array())[0].find("path")->as_string(); };
+  const auto path = [&](std::size_t row) {
+    return *(*rows[row].find("errors")->as_array())[0].find("path")->as_string();
+  };
   EXPECT_EQ(path(0), "/name");
   EXPECT_EQ(path(1), "/weight");
   EXPECT_EQ(path(2), "/weight");
@@ -134,18 +143,25 @@ TEST_F(DataBulkTest, BadRowsAreReportedAndTheOthersKept) {
 TEST_F(DataBulkTest, NdjsonLinesOfEveryKind) {
   const auto zoo = tenant_of("zoo");
   const std::string text =
-      "{\"name\":\"good\",\"extra\":{\"n\":[1,null]}}\r\n\n{broken\n[1]\n{\"name\":\"t\",\"tenant_id\":\"x\"}\n"
-      "{\"name\":\"n\",\"nothing\":1}\n{\"name\":\"a\",\"name\":\"b\"}\n{\"name\":\"n\xff\"}\n{\"name\":\"n\\u0000\"}\n{}\n"
+      "{\"name\":\"good\",\"extra\":{\"n\":[1,null]}}\r\n\n{broken\n[1]\n{\"name\":\"t\",\"tenant_id\":\"x\"}"
+      "\n"
+      "{\"name\":\"n\",\"nothing\":1}\n{\"name\":\"a\",\"name\":\"b\"}\n{\"name\":\"n\xff\"}\n{\"name\":"
+      "\"n\\u0000\"}\n{}\n"
       "{\"name\":\"last\",\"legs\":2}";
-  EXPECT_EQ(figures(import_file(zoo, "animals", text, RowFormat::ndjson, "", 3)), "2 0 0 8 2r 3r 4r 5r 6r 7r 8r 9r ");
+  EXPECT_EQ(figures(import_file(zoo, "animals", text, RowFormat::ndjson, "", 3)),
+            "2 0 0 8 2r 3r 4r 5r 6r 7r 8r 9r ");
   EXPECT_EQ(figures(import_file(zoo, "animals", "", RowFormat::ndjson)), "0 0 0 0 ");
 }
 
 TEST_F(DataBulkTest, HeadersThatDoNotFit) {
   const auto zoo = tenant_of("zoo");
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"tenant_id,name\n", "/tenant_id"}, {"nothing,name\n", "/nothing"}, {"doubled,name\n", "/doubled"},
-      {"name,name\n", "/name"}, {"legs\n", "/name"}, {"name,\n", "/"}, {"na\"me\n", ""}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"tenant_id,name\n", "/tenant_id"},
+                                                                  {"nothing,name\n", "/nothing"},
+                                                                  {"doubled,name\n", "/doubled"},
+                                                                  {"name,name\n", "/name"},
+                                                                  {"legs\n", "/name"},
+                                                                  {"name,\n", "/"},
+                                                                  {"na\"me\n", ""}};
   for (const auto& [header, path] : cases) {
     const auto report = import_file(zoo, "animals", header + "x,y\n");
     ASSERT_FALSE(report.ok()) << header;
@@ -162,16 +178,20 @@ TEST_F(DataBulkTest, DuplicatesFollowOnConflict) {
   EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\na,1\nb,1\n")), "2 0 0 0 ");
   EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\nc,2\na,2\nc,3\nd,2\n")), "2 0 2 0 2d 3d ");
   EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\na,5\nb,5\n")), "0 0 2 0 1d 2d ");
-  EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\na,6\ne,6\na,7\n", RowFormat::csv, "on_conflict=update")),
+  EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\na,6\ne,6\na,7\n", RowFormat::csv,
+                                "on_conflict=update")),
             "1 2 0 0 ");
-  EXPECT_EQ(figures(import_file(zoo, "animals", "name,legs\na,8\nf,8\n", RowFormat::csv, "on_conflict=error")),
-            "1 0 0 1 1r ");
+  EXPECT_EQ(
+      figures(import_file(zoo, "animals", "name,legs\na,8\nf,8\n", RowFormat::csv, "on_conflict=error")),
+      "1 0 0 1 1r ");
   const auto page = json_of(list(zoo, "animals", "order=name&select=name,legs"));
   EXPECT_EQ(json::serialize(*page.find("data")),
-            "[{\"name\":\"a\",\"legs\":7},{\"name\":\"b\",\"legs\":1},{\"name\":\"c\",\"legs\":2},{\"name\":\"d\",\"legs\":2},"
+            "[{\"name\":\"a\",\"legs\":7},{\"name\":\"b\",\"legs\":1},{\"name\":\"c\",\"legs\":2},{\"name\":"
+            "\"d\",\"legs\":2},"
             "{\"name\":\"e\",\"legs\":6},{\"name\":\"f\",\"legs\":8}]");
   for (const char* query : {"on_conflict=x", "on_error=x", "x=1"}) {
-    EXPECT_EQ(import_file(zoo, "animals", "name\n", RowFormat::csv, query).error().code, ErrorCode::invalid_parameter);
+    EXPECT_EQ(import_file(zoo, "animals", "name\n", RowFormat::csv, query).error().code,
+              ErrorCode::invalid_parameter);
   }
   EXPECT_EQ(import_file(zoo, "sightings", "place\nx\n", RowFormat::csv, "on_conflict=ignore").error().code,
             ErrorCode::invalid_parameter);
@@ -208,8 +228,8 @@ TEST_F(DataBulkTest, WhateverEndsAnImportLeavesNothing) {
   const auto zoo = tenant_of("zoo");
   std::string text = "name\n";
   for (int i = 0; i < 1200; ++i) text += "n" + std::to_string(i) + "\n";
-  const auto aborted = import_file(zoo, "animals", text + "\"" + std::string(50, 'x') + "\"\nmore\n", RowFormat::csv,
-                                   "on_error=abort");
+  const auto aborted = import_file(zoo, "animals", text + "\"" + std::string(50, 'x') + "\"\nmore\n",
+                                   RowFormat::csv, "on_error=abort");
   ASSERT_FALSE(aborted.ok());
   EXPECT_EQ(aborted.error().code, ErrorCode::validation_failed);
   EXPECT_EQ(aborted.error().fields.at(0).path, "/1201/name");
@@ -242,14 +262,17 @@ TEST_F(DataBulkTest, ImportsAskForTheVerbAndThePlan) {
 
 TEST_F(DataBulkTest, WhatIsExportedCanBeImported) {
   const auto zoo = tenant_of("zoo");
-  body_of(post(zoo, "animals",
-               R"([{"name":"a","weight":1.5,"ratio":0.1,"legs":-4,"flies":false,"born":"2024-02-29","feeling":"happy",
+  body_of(
+      post(
+          zoo, "animals",
+          R"([{"name":"a","weight":1.5,"ratio":0.1,"legs":-4,"flies":false,"born":"2024-02-29","feeling":"happy",
                     "moods":["sad"],"tags":["a","b,c","","NULL",null,"q\"\\"],"counts":[],"extra":{"a":[1,"x\ny"]},
                     "loose":{"z":1},"raw":"\\x00ff","address":"10.0.0.1","seen":"2026-01-01T00:00:00.5Z"},
                    {"name":"","seen":"2026-01-02T00:00:00Z"},{"name":"c\r\n\"d\", e","ratio":"NaN"},{"name":"=cmd(1)+2"}])"),
-          201);
+      201);
   const std::string columns =
-      "select=id,name,weight,ratio,legs,flies,born,seen,feeling,moods,tags,counts,extra,loose,raw,address&order=name";
+      "select=id,name,weight,ratio,legs,flies,born,seen,feeling,moods,tags,counts,extra,loose,raw,address&"
+      "order=name";
   for (const RowFormat format : {RowFormat::csv, RowFormat::ndjson}) {
     const auto text = export_all(zoo, "animals", format, columns);
     ASSERT_TRUE(text.ok()) << describe(text.error());
@@ -261,14 +284,17 @@ TEST_F(DataBulkTest, WhatIsExportedCanBeImported) {
 
 TEST_F(DataBulkTest, ExportsOfAPart) {
   const auto zoo = tenant_of("zoo");
-  body_of(post(zoo, "animals", R"([{"name":"a","legs":2},{"name":"b","legs":4},{"name":"c","legs":null}])"), 201);
+  body_of(post(zoo, "animals", R"([{"name":"a","legs":2},{"name":"b","legs":4},{"name":"c","legs":null}])"),
+          201);
   EXPECT_EQ(export_all(zoo, "animals", RowFormat::csv, "select=name,legs&order=-name").value(),
             "name,legs\r\nc,\r\nb,4\r\na,2\r\n");
-  EXPECT_EQ(export_all(zoo, "animals", RowFormat::ndjson, "select=name&legs=eq.4&name=like.b*").value(), "{\"name\":\"b\"}\n");
+  EXPECT_EQ(export_all(zoo, "animals", RowFormat::ndjson, "select=name&legs=eq.4&name=like.b*").value(),
+            "{\"name\":\"b\"}\n");
   EXPECT_EQ(export_all(zoo, "animals", RowFormat::ndjson, "name=eq.nobody").value(), "");
   EXPECT_EQ(export_all(zoo, "animals", RowFormat::csv, "name=eq.nobody&select=id").value(), "id\r\n");
   EXPECT_EQ(export_all(zoo, "animals", RowFormat::csv, "limit=5").error().code, ErrorCode::invalid_parameter);
-  EXPECT_EQ(export_all(zoo, "animals", RowFormat::csv, "born=gt.2024-02-30").error().code, ErrorCode::invalid_parameter);
+  EXPECT_EQ(export_all(zoo, "animals", RowFormat::csv, "born=gt.2024-02-30").error().code,
+            ErrorCode::invalid_parameter);
 }
 
 TEST_F(DataBulkTest, ALongExportIsOneSnapshotInManyPieces) {
@@ -290,7 +316,8 @@ TEST_F(DataBulkTest, ALongExportIsOneSnapshotInManyPieces) {
   EXPECT_EQ(std::count(exported->begin(), exported->end(), '\n'), 5000);
   EXPECT_EQ(exported->find("zzz"), std::string::npos);
   EXPECT_GT(pieces, 5U);
-  EXPECT_TRUE(eventually([&] { return database_->stats().busy_connections == 0; })) << "given back at the last row";
+  EXPECT_TRUE(eventually([&] { return database_->stats().busy_connections == 0; }))
+      << "given back at the last row";
   // One that nobody reads to the end lets go of its connection.
   source = run(data_->export_rows(zoo, "animals", RowFormat::csv, "", patient()));
   ASSERT_TRUE(source.ok());

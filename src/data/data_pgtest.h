@@ -1,4 +1,5 @@
-// A DataService on a real installation with the packs tekup and "zoo" (a table of every type, a partitioned one, a view).
+// A DataService on a real installation with the packs tekup and "zoo" (a table of every type, a partitioned
+// one, a view).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -127,9 +128,9 @@ class DataTest : public tenancy::fixture::InstallationTest {
     const auto server = testing::superuser("postgres");
     options.host = server.host;
     options.port = server.port;
-    database_ = std::make_unique<session::TenantDatabase>(executor(), std::move(options), [](const std::string& role) {
-      return cluster().credentials().password_of(role);
-    });
+    database_ = std::make_unique<session::TenantDatabase>(
+        executor(), std::move(options),
+        [](const std::string& role) { return cluster().credentials().password_of(role); });
     DataOptions data_options;
     data_options.import_batch_rows = 100;
     data_ = std::make_unique<DataService>(*database_, std::string(32, 'k'), data_options);

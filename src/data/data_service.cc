@@ -47,7 +47,8 @@ Result<void> require_operation(const TenantContext& context, const std::string& 
 std::string offered_methods(const Resource& resource, Verb verb) {
   using Offer = std::pair<Verb, std::string_view>;
   static const std::vector<Offer> of_list = {{Verb::read, "GET"}, {Verb::create, "POST"}};
-  static const std::vector<Offer> of_row = {{Verb::read, "GET"}, {Verb::update, "PATCH"}, {Verb::remove, "DELETE"}};
+  static const std::vector<Offer> of_row = {
+      {Verb::read, "GET"}, {Verb::update, "PATCH"}, {Verb::remove, "DELETE"}};
   static const std::vector<Offer> of_none;
   const bool is_row = verb == Verb::update || verb == Verb::remove;
   const bool is_list = verb == Verb::read || verb == Verb::create;
@@ -95,7 +96,8 @@ Result<void> check_id(const Resource& resource, std::string_view id) {
   return {};
 }
 
-// A natural key is needed to find the row that is there; telling new rows from old ones needs more (see write_sql.cc).
+// A natural key is needed to find the row that is there; telling new rows from old ones needs more (see
+// write_sql.cc).
 Result<void> require_natural_key(const Resource& resource, OnConflict on_conflict) {
   if (on_conflict == OnConflict::error) return {};
   const bool is_plain = version_source(resource) == VersionSource::xmin;
@@ -107,7 +109,8 @@ Result<void> require_natural_key(const Resource& resource, OnConflict on_conflic
 }
 
 // What on_conflict asks for beyond creating: ignore shows a row that was there, update changes it.
-Result<void> check_on_conflict(const TenantContext& context, const Resource& resource, OnConflict on_conflict) {
+Result<void> check_on_conflict(const TenantContext& context, const Resource& resource,
+                               OnConflict on_conflict) {
   if (on_conflict == OnConflict::error) return {};
   TRY_DO(require_natural_key(resource, on_conflict));
   return require_verb(context, resource, on_conflict == OnConflict::update ? Verb::update : Verb::read);
@@ -146,7 +149,7 @@ Task<Result<void>> read_into(Import& import, net::BodyReader& body, CallOptions 
 
 struct DataService::Impl {
   Impl(session::TenantDatabase& tenant_database, std::string key, DataOptions data_options)
-      : database(tenant_database), cursor_key(std::move(key)), options(std::move(data_options)) {}
+      : database(tenant_database), cursor_key(std::move(key)), options(data_options) {}
 
   Task<Result<Reply>> render_list(const TenantContext& context, Target target, const Query& query,
                                   const pg::Rows& rows, const ListStatement& list, CallOptions call_options);
@@ -164,7 +167,7 @@ struct DataService::Impl {
 };
 
 DataService::DataService(session::TenantDatabase& database, std::string cursor_key, DataOptions options)
-    : impl_(std::make_unique<Impl>(database, std::move(cursor_key), std::move(options))) {}
+    : impl_(std::make_unique<Impl>(database, std::move(cursor_key), options)) {}
 DataService::~DataService() = default;
 
 Task<Result<Reply>> DataService::Impl::render_list(const TenantContext& context, Target target,

@@ -28,10 +28,12 @@ TEST_F(DataWriteTest, RowsInEveryTier) {
     const auto changed = json_of(patch(tekup, "leads", id_of(lead), R"({"status":"WON","value":5})"));
     EXPECT_EQ(json::serialize(*changed.find("version")), "2");
     EXPECT_EQ(count(tekup, "open_leads"), "0");
-    expect_error(post(tekup, "activities", R"({"lead_id":")" + id_of(lead) + R"(","kind":"CALL","subject":"x"})"),
-                 ErrorCode::validation_failed, {"/due_at", "/occurred_at"});
+    expect_error(
+        post(tekup, "activities", R"({"lead_id":")" + id_of(lead) + R"(","kind":"CALL","subject":"x"})"),
+        ErrorCode::validation_failed, {"/due_at", "/occurred_at"});
     body_of(post(tekup, "activities",
-                 R"({"lead_id":")" + id_of(lead) + R"(","kind":"CALL","subject":"x","due_at":"2026-01-01T00:00:00Z"})"),
+                 R"({"lead_id":")" + id_of(lead) +
+                     R"(","kind":"CALL","subject":"x","due_at":"2026-01-01T00:00:00Z"})"),
             201);
     EXPECT_EQ(body_of(remove(tekup, "leads", id_of(lead)), 204), "");
     EXPECT_EQ(count(tekup, "activities"), "0");
@@ -41,12 +43,18 @@ TEST_F(DataWriteTest, RowsInEveryTier) {
 TEST_F(DataWriteTest, FaultsHavePlaces) {
   const auto zoo = tenant_of("zoo");
   expect_error(post(zoo, "animals", "{"), ErrorCode::malformed_json);
-  expect_error(post(zoo, "animals", R"({"name":"a","weight":-1})"), ErrorCode::validation_failed, {"/weight"});
-  expect_error(post(zoo, "animals", R"({"name":"a","born":"2024-02-30"})"), ErrorCode::validation_failed, {"/born"});
-  expect_error(post(zoo, "animals", R"({"name":"a","address":"nowhere"})"), ErrorCode::validation_failed, {"/address"});
-  expect_error(post(zoo, "animals", R"({"name":"a","ratio":1e999})"), ErrorCode::validation_failed, {"/ratio"});
-  expect_error(post(zoo, "animals", R"({"name":"a","counts":[1,"x"]})"), ErrorCode::validation_failed, {"/counts"});
-  expect_error(post(zoo, "animals", R"({"name":"a","moods":["bored"]})"), ErrorCode::validation_failed, {"/moods"});
+  expect_error(post(zoo, "animals", R"({"name":"a","weight":-1})"), ErrorCode::validation_failed,
+               {"/weight"});
+  expect_error(post(zoo, "animals", R"({"name":"a","born":"2024-02-30"})"), ErrorCode::validation_failed,
+               {"/born"});
+  expect_error(post(zoo, "animals", R"({"name":"a","address":"nowhere"})"), ErrorCode::validation_failed,
+               {"/address"});
+  expect_error(post(zoo, "animals", R"({"name":"a","ratio":1e999})"), ErrorCode::validation_failed,
+               {"/ratio"});
+  expect_error(post(zoo, "animals", R"({"name":"a","counts":[1,"x"]})"), ErrorCode::validation_failed,
+               {"/counts"});
+  expect_error(post(zoo, "animals", R"({"name":"a","moods":["bored"]})"), ErrorCode::validation_failed,
+               {"/moods"});
   expect_error(post(zoo, "animals", R"({"name":"a","parent_id":"0197f3a2-89ab-7cde-8f01-23456789abcd"})"),
                ErrorCode::validation_failed, {"/parent_id"});
   expect_error(post(zoo, "animals", R"({"name":"a","doubled":1,"tenant_id":null,"x":1,"legs":1.5})"),
@@ -57,12 +65,14 @@ TEST_F(DataWriteTest, FaultsHavePlaces) {
 TEST_F(DataWriteTest, AFailedBatchLeavesNothingAndNamesItsRows) {
   const auto zoo = tenant_of("zoo");
   body_of(post(zoo, "animals", R"({"name":"taken"})"), 201);
-  expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","weight":-1},{"name":"c"},{"name":"d","weight":-2}])"),
+  expect_error(post(zoo, "animals",
+                    R"([{"name":"a"},{"name":"b","weight":-1},{"name":"c"},{"name":"d","weight":-2}])"),
                ErrorCode::validation_failed, {"/1/weight", "/3/weight"});
-  expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","born":"2024-02-30"}])"), ErrorCode::validation_failed,
-               {"/1/born"});
+  expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","born":"2024-02-30"}])"),
+               ErrorCode::validation_failed, {"/1/born"});
   expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"taken"}])"), ErrorCode::conflict, {"/1/name"});
-  expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b"},{"name":"a"}])"), ErrorCode::conflict, {"/2/name"});
+  expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b"},{"name":"a"}])"), ErrorCode::conflict,
+               {"/2/name"});
   expect_error(post(zoo, "animals", R"([{"name":"taken"}])"), ErrorCode::conflict, {"/0/name"});
   expect_error(post(zoo, "animals", R"({"name":"taken"})"), ErrorCode::conflict, {"/name"});
   EXPECT_EQ(count(zoo, "animals"), "1");
@@ -71,11 +81,13 @@ TEST_F(DataWriteTest, AFailedBatchLeavesNothingAndNamesItsRows) {
 TEST_F(DataWriteTest, BatchesAnswerInTheirOrder) {
   const auto zoo = tenant_of("zoo");
   std::string body = "[";
-  for (int i = 0; i < 1000; ++i) body += (i > 0 ? ",{\"name\":\"n" : "{\"name\":\"n") + std::to_string(i) + "\"}";
+  for (int i = 0; i < 1000; ++i)
+    body += (i > 0 ? ",{\"name\":\"n" : "{\"name\":\"n") + std::to_string(i) + "\"}";
   const auto reply = json_of(post(zoo, "animals", body + "]"), 201);
   const json::Array& rows = *reply.find("data")->as_array();
   ASSERT_EQ(rows.size(), 1000U);
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(*rows[static_cast<std::size_t>(i)].find("name")->as_string(), "n" + std::to_string(i));
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(*rows[static_cast<std::size_t>(i)].find("name")->as_string(), "n" + std::to_string(i));
   expect_error(post(zoo, "animals", "[]"), ErrorCode::validation_failed, {""});
 }
 
@@ -128,26 +140,32 @@ TEST_F(DataWriteTest, ARowThatOthersReferToStays) {
 TEST_F(DataWriteTest, Upserts) {
   using OnConflict = WriteOptions::OnConflict;
   const auto zoo = tenant_of("zoo");
-  const auto first = json_of(post(zoo, "animals", R"({"name":"a","legs":4,"weight":1})", on_conflict(OnConflict::update)), 201);
-  const auto second = json_of(post(zoo, "animals", R"({"name":"a","legs":2})", on_conflict(OnConflict::update)), 200);
+  const auto first = json_of(
+      post(zoo, "animals", R"({"name":"a","legs":4,"weight":1})", on_conflict(OnConflict::update)), 201);
+  const auto second =
+      json_of(post(zoo, "animals", R"({"name":"a","legs":2})", on_conflict(OnConflict::update)), 200);
   EXPECT_EQ(id_of(second), id_of(first));
   EXPECT_EQ(json::serialize(*second.find("legs")) + json::serialize(*second.find("weight")), "21.00");
   const auto ignored = post(zoo, "animals", R"({"name":"a","legs":9})", on_conflict(OnConflict::ignore));
   EXPECT_EQ(json_of(ignored), second);
   EXPECT_EQ(ignored->location, "");
   EXPECT_EQ(ignored->etag, get(zoo, "animals", id_of(first))->etag);
-  const auto batch = json_of(post(zoo, "animals", R"([{"name":"b"},{"name":"a","flies":true},{"name":"c","legs":1}])",
-                                  on_conflict(OnConflict::update)),
-                             201);
+  const auto batch =
+      json_of(post(zoo, "animals", R"([{"name":"b"},{"name":"a","flies":true},{"name":"c","legs":1}])",
+                   on_conflict(OnConflict::update)),
+              201);
   EXPECT_EQ(batch.find("data")->as_array()->size(), 3U);
-  EXPECT_EQ(json::serialize(*json_of(get(zoo, "animals", id_of(first))).find("legs")), "2") << "what a row lacks stays";
+  EXPECT_EQ(json::serialize(*json_of(get(zoo, "animals", id_of(first))).find("legs")), "2")
+      << "what a row lacks stays";
   EXPECT_EQ(body_of(post(zoo, "animals", R"([{"name":"a"},{"name":"b"}])", on_conflict(OnConflict::ignore))),
             "{\"data\":[]}");
-  expect_error(post(zoo, "animals", R"([{"name":"x","legs":1},{"name":"x","legs":2}])", on_conflict(OnConflict::update)),
+  expect_error(post(zoo, "animals", R"([{"name":"x","legs":1},{"name":"x","legs":2}])",
+                    on_conflict(OnConflict::update)),
                ErrorCode::conflict);
   EXPECT_EQ(count(zoo, "animals"), "3");
   const auto tekup = tenant_of("tekup");
-  expect_error(post(tekup, "activities", "{}", on_conflict(OnConflict::ignore)), ErrorCode::invalid_parameter, {"on_conflict"});
+  expect_error(post(tekup, "activities", "{}", on_conflict(OnConflict::ignore)), ErrorCode::invalid_parameter,
+               {"on_conflict"});
 }
 
 TEST_F(DataWriteTest, PlansAreAsked) {
@@ -180,7 +198,8 @@ TEST_F(DataWriteTest, AKeptAnswerIsGivenAgain) {
 
 TEST_F(DataWriteTest, AFailedRequestDoesNotUseItsKeyUp) {
   const auto zoo = tenant_of("zoo");
-  expect_error(post(zoo, "animals", R"({"name":"a","weight":-1})", keyed("k")), ErrorCode::validation_failed, {"/weight"});
+  expect_error(post(zoo, "animals", R"({"name":"a","weight":-1})", keyed("k")), ErrorCode::validation_failed,
+               {"/weight"});
   expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","weight":-1}])", keyed("k")),
                ErrorCode::validation_failed, {"/1/weight"});
   body_of(post(zoo, "animals", R"({"name":"a"})", keyed("k")), 201);
@@ -209,16 +228,20 @@ TEST_F(DataWriteTest, KeysExpireAfterADay) {
   body_of(post(zoo, "animals", R"({"name":"b"})", keyed("k")), 201);
   // Expired ones are forgotten on the way.
   sql.run("INSERT INTO rowhouse.idempotency_keys (tenant_id, key, fingerprint, created_at) SELECT '" +
-          zoo.tenant().id.to_string() + "', 'old' || n, '', now() - interval '2 days' FROM generate_series(1, 50) n");
+          zoo.tenant().id.to_string() +
+          "', 'old' || n, '', now() - interval '2 days' FROM generate_series(1, 50) n");
   for (int i = 0; i < 200; ++i) {
-    body_of(post(zoo, "animals", R"({"name":"c)" + std::to_string(i) + "\"}", keyed("k" + std::to_string(i))), 201);
+    body_of(post(zoo, "animals", R"({"name":"c)" + std::to_string(i) + "\"}", keyed("k" + std::to_string(i))),
+            201);
   }
-  EXPECT_EQ(sql.value("SELECT count(*) FROM rowhouse.idempotency_keys WHERE key LIKE 'old%' AND " + ours), "0");
+  EXPECT_EQ(sql.value("SELECT count(*) FROM rowhouse.idempotency_keys WHERE key LIKE 'old%' AND " + ours),
+            "0");
 }
 
 TEST_F(DataWriteTest, KeysOfABadForm) {
   const auto zoo = tenant_of("zoo");
-  for (const std::string& key : {std::string(256, 'x'), std::string("caf\xc3\xa9"), std::string("tab\there")}) {
+  for (const std::string& key :
+       {std::string(256, 'x'), std::string("caf\xc3\xa9"), std::string("tab\there")}) {
     expect_error(post(zoo, "animals", R"({"name":"a"})", keyed(key)), ErrorCode::invalid_parameter);
   }
   EXPECT_EQ(count(zoo, "animals"), "0");
@@ -256,8 +279,8 @@ TEST_F(DataWriteTest, TwentyRequestsWithOneKeyAtOnce) {
 TEST_F(DataWriteTest, ConnectionsAreFitForUseAfterFailures) {
   const auto zoo = tenant_of("zoo");
   for (int i = 0; i < 30; ++i) {
-    expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","weight":-1}])"), ErrorCode::validation_failed,
-                 {"/1/weight"});
+    expect_error(post(zoo, "animals", R"([{"name":"a"},{"name":"b","weight":-1}])"),
+                 ErrorCode::validation_failed, {"/1/weight"});
   }
   EXPECT_LE(database_->stats().open_connections, 3U) << "a refused batch costs no connection";
   EXPECT_EQ(database_->stats().busy_connections, 0U);

@@ -11,7 +11,6 @@ namespace {
 
 using tenancy::Column;
 using tenancy::Constraint;
-using tenancy::ConstraintKind;
 using tenancy::Resource;
 
 // SQLSTATEs (PostgreSQL manual, appendix A).

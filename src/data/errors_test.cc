@@ -38,28 +38,36 @@ class ErrorsTest : public ::testing::Test {
 };
 
 TEST_F(ErrorsTest, ConstraintsNameTheirColumns) {
-  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::conflict, {{pg::kSqlState, "23505"}, {pg::kConstraint, "things_name_unique"}}),
+  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::conflict,
+                                        {{pg::kSqlState, "23505"}, {pg::kConstraint, "things_name_unique"}}),
                                 resource_, nullptr, "/3")),
-            "conflict: there is a row with the same name and born | /3/name is taken by another row | /3/born is taken by "
+            "conflict: there is a row with the same name and born | /3/name is taken by another row | "
+            "/3/born is taken by "
             "another row");
-  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23503"}, {pg::kConstraint, "things_parent"}}),
+  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::validation_failed,
+                                        {{pg::kSqlState, "23503"}, {pg::kConstraint, "things_parent"}}),
                                 resource_, nullptr, "")),
             "validation_failed: the row is not valid | /note refers to a row that does not exist");
-  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23514"}, {pg::kConstraint, "things_rule"}}),
-                                resource_, nullptr, "")),
-            "validation_failed: the row is not valid | /price breaks the rule things_rule | /ratio breaks the rule "
-            "things_rule");
-  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23502"}, {pg::kColumn, "name"}}),
-                                resource_, nullptr, "/0")),
+  EXPECT_EQ(
+      shown(explain_write(
+          refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23514"}, {pg::kConstraint, "things_rule"}}),
+          resource_, nullptr, "")),
+      "validation_failed: the row is not valid | /price breaks the rule things_rule | /ratio breaks the rule "
+      "things_rule");
+  EXPECT_EQ(shown(explain_write(
+                refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23502"}, {pg::kColumn, "name"}}),
+                resource_, nullptr, "/0")),
             "validation_failed: the row is not valid | /0/name must not be null");
-  EXPECT_EQ(shown(explain_write(refusal(ErrorCode::internal, {{pg::kSqlState, "P0001"}}), resource_, nullptr, "")),
-            "validation_failed: the row is not valid |  is not accepted by the database");
+  EXPECT_EQ(
+      shown(explain_write(refusal(ErrorCode::internal, {{pg::kSqlState, "P0001"}}), resource_, nullptr, "")),
+      "validation_failed: the row is not valid |  is not accepted by the database");
 }
 
 TEST_F(ErrorsTest, ParametersNameTheirColumn) {
   const std::vector<ParameterOrigin> origins = {ParameterOrigin(0, resource_.find_column("name")),
                                                 ParameterOrigin(1, resource_.find_column("at"))};
-  const Error error = refusal(ErrorCode::validation_failed, {{pg::kSqlState, "22008"}, {pg::kParameter, "2"}});
+  const Error error =
+      refusal(ErrorCode::validation_failed, {{pg::kSqlState, "22008"}, {pg::kParameter, "2"}});
   const ParameterOrigin* origin = refused_parameter(error, origins);
   ASSERT_NE(origin, nullptr);
   EXPECT_EQ(origin->row, 1U);
@@ -79,16 +87,22 @@ TEST_F(ErrorsTest, WhatIsNotTheRowsFaultStaysAsItIs) {
 }
 
 TEST_F(ErrorsTest, RemovalsAndReads) {
-  EXPECT_EQ(shown(explain_remove(refusal(ErrorCode::validation_failed,
-                                         {{pg::kSqlState, "23503"}, {pg::kConstraint, "x"}, {pg::kTable, "children"}}),
-                                 resource_)),
+  EXPECT_EQ(shown(explain_remove(
+                refusal(ErrorCode::validation_failed,
+                        {{pg::kSqlState, "23503"}, {pg::kConstraint, "x"}, {pg::kTable, "children"}}),
+                resource_)),
             "conflict: other rows refer to this one, in children");
-  const Query query = parse_query(*parse_parameters("note=is.null&name=eq.x&born=gt.2024-02-30"), resource_, DataOptions(),
-                                  QueryUse::list).value();
-  EXPECT_EQ(shown(explain_read(refusal(ErrorCode::validation_failed, {{pg::kSqlState, "22008"}, {pg::kParameter, "2"}}), query)),
-            "invalid_parameter: \"born\": the value is not a valid date | born is not a valid date");
-  EXPECT_EQ(explain_read(refusal(ErrorCode::internal, {{pg::kSqlState, "42883"}}), query).code, ErrorCode::invalid_parameter);
-  EXPECT_EQ(explain_read(refusal(ErrorCode::internal, {{pg::kSqlState, "XX000"}}), query).code, ErrorCode::internal);
+  const Query query = parse_query(*parse_parameters("note=is.null&name=eq.x&born=gt.2024-02-30"), resource_,
+                                  DataOptions(), QueryUse::list)
+                          .value();
+  EXPECT_EQ(
+      shown(explain_read(
+          refusal(ErrorCode::validation_failed, {{pg::kSqlState, "22008"}, {pg::kParameter, "2"}}), query)),
+      "invalid_parameter: \"born\": the value is not a valid date | born is not a valid date");
+  EXPECT_EQ(explain_read(refusal(ErrorCode::internal, {{pg::kSqlState, "42883"}}), query).code,
+            ErrorCode::invalid_parameter);
+  EXPECT_EQ(explain_read(refusal(ErrorCode::internal, {{pg::kSqlState, "XX000"}}), query).code,
+            ErrorCode::internal);
 }
 
 TEST(EtagTest, Lists) {

@@ -1,5 +1,6 @@
-// The query grammar and the SQL made from it: whatever the client sends, the text of a statement consists of our own
-// words, names of the catalog, parameter numbers and one limit. Everything of the client's travels in parameters.
+// The query grammar and the SQL made from it: whatever the client sends, the text of a statement consists of
+// our own words, names of the catalog, parameter numbers and one limit. Everything of the client's travels in
+// parameters.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -23,10 +24,11 @@ void require(bool condition) {
 }
 
 constexpr std::array<std::string_view, 39> kWords = {
-    "SELECT", "FROM",  "WHERE", "AND",   "OR",     "NOT",    "IS",      "NULL",     "TRUE",       "FALSE",   "LIKE",
-    "ILIKE",  "ANY",   "ORDER", "BY",    "DESC",   "NULLS",  "FIRST",   "LAST",     "LIMIT",      "false",   "DECLARE",
-    "exported", "NO",  "SCROLL", "CURSOR", "FOR",  "UPDATE", "xmin",    "pg_catalog", "count",    "text",    "uuid",
-    "varchar", "integer", "smallint", "numeric", "float8", "boolean"};
+    "SELECT", "FROM",    "WHERE",   "AND",      "OR",      "NOT",        "IS",       "NULL",
+    "TRUE",   "FALSE",   "LIKE",    "ILIKE",    "ANY",     "ORDER",      "BY",       "DESC",
+    "NULLS",  "FIRST",   "LAST",    "LIMIT",    "false",   "DECLARE",    "exported", "NO",
+    "SCROLL", "CURSOR",  "FOR",     "UPDATE",   "xmin",    "pg_catalog", "count",    "text",
+    "uuid",   "varchar", "integer", "smallint", "numeric", "float8",     "boolean"};
 constexpr std::array<std::string_view, 6> kTypes = {"date", "timestamptz", "jsonb", "json", "bytea", "inet"};
 
 bool is_known_name(const tenancy::Resource& resource, std::string_view name) {
@@ -57,7 +59,8 @@ void check(const tenancy::Resource& resource, const pg::Statement& statement) {
       rest.remove_prefix(1);
       require(take_while(rest, is_digit) == std::to_string(++parameters) && rest.starts_with("::"));
     } else if (is_digit(c)) {
-      require(parse_int64(take_while(rest, is_digit)).value_or(0) <= 1001 && rest.empty());  // LIMIT comes last
+      require(parse_int64(take_while(rest, is_digit)).value_or(0) <= 1001 &&
+              rest.empty());  // LIMIT comes last
     } else if (is_word_character(c)) {
       const std::string_view word = take_while(rest, is_word_character);
       require(std::find(kWords.begin(), kWords.end(), word) != kWords.end() ||

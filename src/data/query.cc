@@ -18,8 +18,9 @@ constexpr std::size_t kMaxOrderTerms = 8;
 constexpr std::size_t kMaxNameShown = 80;
 
 Error fault(ErrorCode code, std::string_view parameter, std::string message) {
-  return Error(code, "\"" + std::string(parameter) + "\": " + message)
-      .with_field(std::string(parameter), std::move(message));
+  Error error(code, "\"" + std::string(parameter) + "\": " + message);
+  error.fields.emplace_back(std::string(parameter), std::move(message));
+  return error;
 }
 
 // A name from the query in a message: cut, since the client may send anything.

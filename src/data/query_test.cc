@@ -34,7 +34,8 @@ class QueryTest : public ::testing::Test {
     if (!query.ok()) return query.error().message;
     std::string out;
     for (const SortTerm& term : query->order) {
-      out += term.column->name + (term.descending ? "-" : "+") + (term.nulls == NullPlace::first ? "< " : "> ");
+      out +=
+          term.column->name + (term.descending ? "-" : "+") + (term.nulls == NullPlace::first ? "< " : "> ");
     }
     return out;
   }
@@ -89,7 +90,8 @@ TEST_F(QueryTest, OnlyTheStarIsAWildcard) {
   EXPECT_EQ(filter("name=like.*a*").operand, "%a%");
   EXPECT_EQ(filter("name=ilike.100%25_\\x").operand, "100\\%\\_\\\\x");
   for (const char* text : {"stock=like.1*", "id=ilike.*", "mood=like.h*", "extra=like.*", "tags=like.*"}) {
-    expect_refused(text, ErrorCode::invalid_parameter, std::string_view(text).substr(0, std::string_view(text).find('=')));
+    expect_refused(text, ErrorCode::invalid_parameter,
+                   std::string_view(text).substr(0, std::string_view(text).find('=')));
   }
 }
 
@@ -102,9 +104,11 @@ TEST_F(QueryTest, Lists) {
   EXPECT_EQ(filter("name=in.(a)b,c)").operand, "{\"a)b\",\"c\"}");
   EXPECT_EQ(filter("name=in.(\"q\\\"\\\\\",NULL)").operand, "{\"q\\\"\\\\\",\"NULL\"}");
   EXPECT_EQ(filter("stock=in.(1,2)").operand, "{\"1\",\"2\"}");
-  for (const char* text : {"name=in.a", "name=in.(", "name=in.)", "name=in.(\"a)", "name=in.(\"a\"b)", "stock=in.(1,x)",
-                           "stock=in.(1,)", "tags=in.(a)", "extra=in.({})", "mood=in.(happy,bored)"}) {
-    expect_refused(text, ErrorCode::invalid_parameter, std::string_view(text).substr(0, std::string_view(text).find('=')));
+  for (const char* text :
+       {"name=in.a", "name=in.(", "name=in.)", "name=in.(\"a)", "name=in.(\"a\"b)", "stock=in.(1,x)",
+        "stock=in.(1,)", "tags=in.(a)", "extra=in.({})", "mood=in.(happy,bored)"}) {
+    expect_refused(text, ErrorCode::invalid_parameter,
+                   std::string_view(text).substr(0, std::string_view(text).find('=')));
   }
 }
 
@@ -116,10 +120,11 @@ TEST_F(QueryTest, AListHasALimit) {
 }
 
 TEST_F(QueryTest, ValuesAreCheckedAgainstTheColumnsType) {
-  for (const char* text :
-       {"stock=eq.1.5", "stock=eq.99999999999", "small=eq.40000", "stock=eq.", "stock=eq.+1", "price=eq.many",
-        "id=eq.1", "done=eq.maybe", "at=gt.now", "born=eq.today", "extra=eq.{", "raw=eq.zz", "mood=eq.bored"}) {
-    expect_refused(text, ErrorCode::invalid_parameter, std::string_view(text).substr(0, std::string_view(text).find('=')));
+  for (const char* text : {"stock=eq.1.5", "stock=eq.99999999999", "small=eq.40000", "stock=eq.",
+                           "stock=eq.+1", "price=eq.many", "id=eq.1", "done=eq.maybe", "at=gt.now",
+                           "born=eq.today", "extra=eq.{", "raw=eq.zz", "mood=eq.bored"}) {
+    expect_refused(text, ErrorCode::invalid_parameter,
+                   std::string_view(text).substr(0, std::string_view(text).find('=')));
   }
   // Too long or too precise is no fault here: it matches nothing.
   EXPECT_TRUE(parse("name=eq.longer-than-ten").ok());
@@ -179,9 +184,10 @@ TEST_F(QueryTest, OrderEndsWithIdInTheLastDirection) {
 }
 
 TEST_F(QueryTest, OrdersThatMakeNoSense) {
-  for (const char* text : {"order=name,name", "order=name.sideways", "order=-name.desc", "order=name.desc.asc",
-                           "order=name.nullsfirst.nullslast", "order=extra", "order=-plain", "order=name.nullsfirst.desc",
-                           "order=name,note,stock,small,price,ratio,done,born,at"}) {
+  for (const char* text :
+       {"order=name,name", "order=name.sideways", "order=-name.desc", "order=name.desc.asc",
+        "order=name.nullsfirst.nullslast", "order=extra", "order=-plain", "order=name.nullsfirst.desc",
+        "order=name,note,stock,small,price,ratio,done,born,at"}) {
     expect_refused(text, ErrorCode::invalid_parameter, "order");
   }
 }
@@ -189,7 +195,8 @@ TEST_F(QueryTest, OrdersThatMakeNoSense) {
 TEST_F(QueryTest, Limits) {
   EXPECT_EQ(parse("limit=1")->limit, 1U);
   EXPECT_EQ(parse("limit=1000")->limit, 1000U);
-  for (const char* text : {"limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=", "limit=99999999999999999999"}) {
+  for (const char* text :
+       {"limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=", "limit=99999999999999999999"}) {
     expect_refused(text, ErrorCode::invalid_parameter, "limit");
   }
 }

@@ -11,8 +11,8 @@
 namespace rowhouse::data {
 namespace {
 
-using testing::column;
 using tenancy::ColumnKind;
+using testing::column;
 
 std::string rendered(const tenancy::Column& of, std::string_view text) {
   std::string out;
@@ -23,7 +23,8 @@ std::string rendered(const tenancy::Column& of, std::string_view text) {
 TEST(RowJsonTest, Scalars) {
   EXPECT_EQ(rendered(column("c", "boolean", ColumnKind::boolean), "t"), "true");
   EXPECT_EQ(rendered(column("c", "boolean", ColumnKind::boolean), "f"), "false");
-  EXPECT_EQ(rendered(column("c", "bigint", ColumnKind::integer), "-9223372036854775808"), "-9223372036854775808");
+  EXPECT_EQ(rendered(column("c", "bigint", ColumnKind::integer), "-9223372036854775808"),
+            "-9223372036854775808");
   EXPECT_EQ(rendered(column("c", "numeric", ColumnKind::number), "12.50"), "12.50");
   EXPECT_EQ(rendered(column("c", "numeric", ColumnKind::number), "NaN"), "\"NaN\"");
   EXPECT_EQ(rendered(column("c", "float8", ColumnKind::number), "-Infinity"), "\"-Infinity\"");
@@ -42,8 +43,9 @@ TEST(RowJsonTest, Timestamps) {
   EXPECT_EQ(rendered(zoned, "12026-11-21 05:40:00+00"), "\"12026-11-21T05:40:00Z\"");
   EXPECT_EQ(rendered(zoned, "infinity"), "\"infinity\"");
   EXPECT_EQ(rendered(zoned, "0044-03-15 00:00:00+00 BC"), "\"0044-03-15 00:00:00+00 BC\"");
-  EXPECT_EQ(rendered(column("c", "timestamp without time zone", ColumnKind::timestamp), "2026-11-21 05:40:00"),
-            "\"2026-11-21T05:40:00\"");
+  EXPECT_EQ(
+      rendered(column("c", "timestamp without time zone", ColumnKind::timestamp), "2026-11-21 05:40:00"),
+      "\"2026-11-21T05:40:00\"");
 }
 
 TEST(RowJsonTest, Arrays) {
@@ -56,14 +58,17 @@ TEST(RowJsonTest, Arrays) {
   EXPECT_EQ(rendered(column("c", "integer[]", ColumnKind::array), "{1,-2,NULL}"), "[1,-2,null]");
   EXPECT_EQ(rendered(column("c", "numeric(5,2)[]", ColumnKind::array), "{1.50,NaN}"), "[1.50,\"NaN\"]");
   EXPECT_EQ(rendered(column("c", "boolean[]", ColumnKind::array), "{t,f}"), "[true,false]");
-  EXPECT_EQ(rendered(column("c", "jsonb[]", ColumnKind::array), "{\"{\\\"a\\\": 1}\",\"[]\"}"), "[{\"a\": 1},[]]");
-  EXPECT_EQ(rendered(column("c", "timestamp with time zone[]", ColumnKind::array), "{\"2026-11-21 05:40:00+00\"}"),
-            "[\"2026-11-21T05:40:00Z\"]");
+  EXPECT_EQ(rendered(column("c", "jsonb[]", ColumnKind::array), "{\"{\\\"a\\\": 1}\",\"[]\"}"),
+            "[{\"a\": 1},[]]");
+  EXPECT_EQ(
+      rendered(column("c", "timestamp with time zone[]", ColumnKind::array), "{\"2026-11-21 05:40:00+00\"}"),
+      "[\"2026-11-21T05:40:00Z\"]");
 }
 
 TEST(RowJsonTest, ArraysThatAreNoneStayStrings) {
   const auto texts = column("c", "text[]", ColumnKind::array);
-  for (const char* text : {"", "{", "{a", "a}", "{a}b", "{a,}", "{\"a}", "{\"a\\", "[0:1]", "{{{{{{{{{a}}}}}}}}}"}) {
+  for (const char* text :
+       {"", "{", "{a", "a}", "{a}b", "{a,}", "{\"a}", "{\"a\\", "[0:1]", "{{{{{{{{{a}}}}}}}}}"}) {
     const std::string out = rendered(texts, text);
     const auto value = json::parse(out);
     ASSERT_TRUE(value.ok()) << text << " became " << out;

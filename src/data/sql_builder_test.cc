@@ -42,20 +42,24 @@ TEST_F(SqlBuilderTest, ListSelectsWhatIsShownAndWhatIsOrderedBy) {
 
 TEST_F(SqlBuilderTest, FiltersBecomeParametersWithCasts) {
   EXPECT_EQ(tail("name=eq.a&price=gte.10&id=neq.0197f3a2-89ab-7cde-8f01-23456789abcd&order=id&limit=1"),
-            "\"app\".\"things\" WHERE \"name\" = $1::pg_catalog.varchar AND \"price\" >= $2::pg_catalog.numeric AND "
+            "\"app\".\"things\" WHERE \"name\" = $1::pg_catalog.varchar AND \"price\" >= "
+            "$2::pg_catalog.numeric AND "
             "\"id\" <> $3::pg_catalog.uuid ORDER BY \"id\" LIMIT 2");
   EXPECT_EQ(params_, (pg::Params{"a", "10", "0197f3a2-89ab-7cde-8f01-23456789abcd"}));
   EXPECT_EQ(tail("name=not.ilike.*x*&note=is.null&done=is.true&order=id&limit=1"),
-            "\"app\".\"things\" WHERE NOT (\"name\" ILIKE $1::pg_catalog.text) AND \"note\" IS NULL AND \"done\" IS TRUE "
+            "\"app\".\"things\" WHERE NOT (\"name\" ILIKE $1::pg_catalog.text) AND \"note\" IS NULL AND "
+            "\"done\" IS TRUE "
             "ORDER BY \"id\" LIMIT 2");
   EXPECT_EQ(tail("mood=in.(happy)&extra=contains.{}&tags=contained.[\"a\"]&order=id&limit=1"),
-            "\"app\".\"things\" WHERE \"mood\" = ANY ($1::\"app\".\"mood\"[]) AND \"extra\" @> $2::pg_catalog.jsonb AND "
+            "\"app\".\"things\" WHERE \"mood\" = ANY ($1::\"app\".\"mood\"[]) AND \"extra\" @> "
+            "$2::pg_catalog.jsonb AND "
             "\"tags\" <@ $3::pg_catalog.text[] ORDER BY \"id\" LIMIT 2");
 }
 
 TEST_F(SqlBuilderTest, NullsStandWhereTheyUsuallyDoUnlessAskedFor) {
   EXPECT_EQ(tail("order=price,-note,born.nullsfirst,-small.nullslast&limit=1"),
-            "\"app\".\"things\" ORDER BY \"price\", \"note\" DESC, \"born\" NULLS FIRST, \"small\" DESC NULLS LAST, "
+            "\"app\".\"things\" ORDER BY \"price\", \"note\" DESC, \"born\" NULLS FIRST, \"small\" DESC "
+            "NULLS LAST, "
             "\"id\" DESC LIMIT 2");
 }
 
@@ -78,29 +82,35 @@ TEST_F(SqlBuilderTest, NullsThatCameBeforeDoNotMatter) {
 TEST_F(SqlBuilderTest, NullsThatComeLaterAreIncluded) {
   EXPECT_EQ(tail("order=price&limit=1", {"5", "x"}),
             "\"app\".\"things\" WHERE (\"price\" > $1::pg_catalog.numeric OR \"price\" IS NULL OR "
-            "\"price\" = $2::pg_catalog.numeric AND (\"id\" > $3::pg_catalog.uuid OR \"id\" = $4::pg_catalog.uuid AND "
+            "\"price\" = $2::pg_catalog.numeric AND (\"id\" > $3::pg_catalog.uuid OR \"id\" = "
+            "$4::pg_catalog.uuid AND "
             "false)) ORDER BY \"price\", \"id\" LIMIT 2");
   EXPECT_EQ(tail("order=price&limit=1", {std::nullopt, "x"}),
             "\"app\".\"things\" WHERE (\"price\" IS NULL AND (\"id\" > $1::pg_catalog.uuid OR "
             "\"id\" = $2::pg_catalog.uuid AND false)) ORDER BY \"price\", \"id\" LIMIT 2");
   EXPECT_EQ(tail("order=-price&limit=1", {std::nullopt, "x"}),
-            "\"app\".\"things\" WHERE (\"price\" IS NOT NULL OR \"price\" IS NULL AND (\"id\" < $1::pg_catalog.uuid OR "
+            "\"app\".\"things\" WHERE (\"price\" IS NOT NULL OR \"price\" IS NULL AND (\"id\" < "
+            "$1::pg_catalog.uuid OR "
             "\"id\" = $2::pg_catalog.uuid AND false)) ORDER BY \"price\" DESC, \"id\" DESC LIMIT 2");
 }
 
 TEST_F(SqlBuilderTest, MixedDirectionsAreBoundedByTheFirstTerm) {
-  EXPECT_TRUE(tail("order=-at,name&limit=1", {"2026", "n", "x"})
-                  .starts_with("\"app\".\"things\" WHERE \"at\" <= $1::pg_catalog.timestamptz AND (\"at\" < $2::"));
+  EXPECT_TRUE(
+      tail("order=-at,name&limit=1", {"2026", "n", "x"})
+          .starts_with("\"app\".\"things\" WHERE \"at\" <= $1::pg_catalog.timestamptz AND (\"at\" < $2::"));
 }
 
 TEST_F(SqlBuilderTest, OneRow) {
   const auto get = build_get(resource_, "app", {resource_.find_column("name")}, "some-id", RowLock::none);
-  EXPECT_EQ(get.sql, "SELECT \"name\", xmin::pg_catalog.text FROM \"app\".\"things\" WHERE \"id\" = $1::pg_catalog.uuid");
+  EXPECT_EQ(
+      get.sql,
+      "SELECT \"name\", xmin::pg_catalog.text FROM \"app\".\"things\" WHERE \"id\" = $1::pg_catalog.uuid");
   EXPECT_EQ(get.params, (pg::Params{"some-id"}));
   tenancy::Resource view = resource_;
   view.is_view = true;
   const auto locked = build_get(view, "app", {view.find_column("name")}, "some-id", RowLock::for_update);
-  EXPECT_EQ(locked.sql, "SELECT \"name\" FROM \"app\".\"things\" WHERE \"id\" = $1::pg_catalog.uuid FOR UPDATE");
+  EXPECT_EQ(locked.sql,
+            "SELECT \"name\" FROM \"app\".\"things\" WHERE \"id\" = $1::pg_catalog.uuid FOR UPDATE");
   EXPECT_EQ(locked.access, pg::Access::write);
 }
 
@@ -138,7 +148,8 @@ TEST_F(WriteSqlTest, ARowOfDefaults) {
 }
 
 TEST_F(WriteSqlTest, ConflictsOfTheNaturalKey) {
-  EXPECT_NE(insert({row({{"name", "a"}})}, OnConflict::ignore).find(" ON CONFLICT (\"tenant_id\", \"name\") DO NOTHING "),
+  EXPECT_NE(insert({row({{"name", "a"}})}, OnConflict::ignore)
+                .find(" ON CONFLICT (\"tenant_id\", \"name\") DO NOTHING "),
             std::string::npos);
   EXPECT_NE(insert({row({{"name", "a"}, {"id", "x"}, {"note", "n"}})}, OnConflict::update)
                 .find(" DO UPDATE SET \"note\" = EXCLUDED.\"note\" RETURNING "),
@@ -177,8 +188,8 @@ TEST_F(WriteSqlTest, StatementsStayBelowTheLimitOfParameters) {
 }
 
 TEST_F(WriteSqlTest, UpsertsNeverOverwriteWithDefaults) {
-  const std::vector<RowInput> rows = {row({{"name", "a"}}), row({{"name", "b"}}), row({{"name", "c"}, {"note", "n"}}),
-                                      row({{"name", "d"}})};
+  const std::vector<RowInput> rows = {row({{"name", "a"}}), row({{"name", "b"}}),
+                                      row({{"name", "c"}, {"note", "n"}}), row({{"name", "d"}})};
   EXPECT_EQ(split_rows(rows, OnConflict::ignore).size(), 1U);
   const auto runs = split_rows(rows, OnConflict::update);
   const std::vector<std::pair<std::size_t, std::size_t>> expected = {{0, 2}, {2, 1}, {3, 1}};
@@ -188,10 +199,13 @@ TEST_F(WriteSqlTest, UpsertsNeverOverwriteWithDefaults) {
 TEST_F(WriteSqlTest, UpdateAndRemoveWithAndWithoutACondition) {
   const std::vector<std::string> xmins = {"731", "732"};
   const RowInput change = row({{"name", "a"}, {"note", std::nullopt}});
-  EXPECT_TRUE(build_update(resource_, "app", "some-id", change, &xmins).statement.sql.starts_with(
-            "UPDATE \"app\".\"things\" SET \"name\" = $1::pg_catalog.varchar, \"note\" = $2::pg_catalog.text "
-            "WHERE \"id\" = $3::pg_catalog.uuid AND xmin::pg_catalog.text = ANY ($4::pg_catalog.text::pg_catalog.text[]) RETURNING "));
-  EXPECT_EQ(build_update(resource_, "app", "some-id", change, &xmins).statement.params.back(), "{\"731\",\"732\"}");
+  EXPECT_TRUE(build_update(resource_, "app", "some-id", change, &xmins)
+                  .statement.sql.starts_with("UPDATE \"app\".\"things\" SET \"name\" = "
+                                             "$1::pg_catalog.varchar, \"note\" = $2::pg_catalog.text "
+                                             "WHERE \"id\" = $3::pg_catalog.uuid AND xmin::pg_catalog.text = "
+                                             "ANY ($4::pg_catalog.text::pg_catalog.text[]) RETURNING "));
+  EXPECT_EQ(build_update(resource_, "app", "some-id", change, &xmins).statement.params.back(),
+            "{\"731\",\"732\"}");
   EXPECT_EQ(build_remove(resource_, "app", "some-id", nullptr).sql,
             "DELETE FROM \"app\".\"things\" WHERE \"id\" = $1::pg_catalog.uuid");
 }

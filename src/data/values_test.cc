@@ -23,7 +23,8 @@ class ValuesTest : public ::testing::Test {
 
  private:
   std::string shown(std::string_view name, Converted converted) {
-    if (converted.ok() && converted.value) converted.fault = storage_fault(*resource_.find_column(name), *converted.value);
+    if (converted.ok() && converted.value)
+      converted.fault = storage_fault(*resource_.find_column(name), *converted.value);
     if (!converted.ok()) return "! " + converted.fault;
     return converted.value.value_or("NULL");
   }
@@ -40,7 +41,8 @@ TEST_F(ValuesTest, JsonOfTheRightTypeIsTaken) {
   EXPECT_EQ(from_json("price", "1e3"), "1e3");
   EXPECT_EQ(from_json("ratio", "\"-Infinity\""), "-Infinity");
   EXPECT_EQ(from_json("done", "false"), "false");
-  EXPECT_EQ(from_json("id", "\"0197F3A2-89ab-7cde-8f01-23456789abcd\""), "0197F3A2-89ab-7cde-8f01-23456789abcd");
+  EXPECT_EQ(from_json("id", "\"0197F3A2-89ab-7cde-8f01-23456789abcd\""),
+            "0197F3A2-89ab-7cde-8f01-23456789abcd");
   EXPECT_EQ(from_json("extra", "[1,{\"a\":2.50}]"), "[1,{\"a\":2.50}]");
   EXPECT_EQ(from_json("tags", R"(["a","b,c","","NULL","q\"\\",null,1,true])"),
             R"({"a","b,c","","NULL","q\"\\",NULL,"1","true"})");
@@ -93,7 +95,8 @@ TEST_F(ValuesTest, TextOfCells) {
 }
 
 TEST_F(ValuesTest, DigitsBeforeThePoint) {
-  for (const char* fits : {"0", "-9999.999", "0.00001", "00012.5", "99990e-1", "0e9", "1e-99999999999999999999", "NaN"}) {
+  for (const char* fits :
+       {"0", "-9999.999", "0.00001", "00012.5", "99990e-1", "0e9", "1e-99999999999999999999", "NaN"}) {
     EXPECT_EQ(from_text("price", fits), fits);
   }
   for (const char* too_many : {"10000", "-12345", "0.1e6", "1e4", "99999e0", "1e99999999999999999999"}) {
@@ -159,7 +162,8 @@ TEST_F(BodyTest, Shapes) {
   EXPECT_EQ(faults("[]"), (List{" must have at least one element"}));
   EXPECT_EQ(faults("[1,[]]"), (List{"/0 must be an object, not number", "/1 must be an object, not array"}));
   EXPECT_EQ(faults("null"), (List{" must be an object, not null"}));
-  EXPECT_EQ(faults(R"([{"name":"a"},{"name":"a"},{"name":"a"},{"name":"a"}])"), (List{" must have at most 3 elements"}));
+  EXPECT_EQ(faults(R"([{"name":"a"},{"name":"a"},{"name":"a"},{"name":"a"}])"),
+            (List{" must have at most 3 elements"}));
   EXPECT_EQ(faults("{}", BodyUse::update), (List{" must have at least one member"}));
   EXPECT_EQ(faults("[{\"name\":\"x\"}]", BodyUse::update), (List{" must be an object, not array"}));
   EXPECT_EQ(parse_body(resource_, "{", BodyUse::create, 3).error().code, ErrorCode::malformed_json);

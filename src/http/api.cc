@@ -52,12 +52,6 @@ Api::Api(Dependencies dependencies, ApiOptions options)
 Api::~Api() = default;
 
 Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
-  net::HttpResponse response = co_await answer(request);
-  response.headers.emplace_back("X-Request-Id", request.request_id);
-  co_return response;
-}
-
-Task<net::HttpResponse> Api::answer(net::HttpRequest& request) {
   Router::Match match = router_.match(request.method, request.path);
   if (match.route == nullptr) {
     const bool known = !match.allowed.empty();

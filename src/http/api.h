@@ -66,7 +66,6 @@ class Api {
   const Router& router() const { return router_; }
 
  private:
-  Task<net::HttpResponse> answer(net::HttpRequest& request);
   Task<Result<net::HttpResponse>> dispatch(const Route& route, Call& call);
   Task<Result<net::HttpResponse>> run_tenant(const TenantHandler& handler, Call& call,
                                              const identity::TenantContext& context);

@@ -42,7 +42,6 @@ net::HttpResponse problem_response(const Error& error, std::string_view request_
   if (status == 401) {
     response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"rowhouse\", X-Tenant-Key realm=\"rowhouse\"");
   }
-  if (const auto allowed = error.detail("allow"); !allowed.empty()) response.headers.emplace_back("Allow", allowed);
   response.body = json::serialize(document);
   response.log_error_code = code;
   return response;

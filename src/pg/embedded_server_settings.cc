@@ -86,7 +86,6 @@ std::string render_settings(const EmbeddedOptions& options, const Machine& machi
   set("log_parameter_max_length_on_error", "0");
   if (options.durability == EmbeddedOptions::Durability::none_for_tests) {
     set("fsync", "off");
-    set("synchronous_commit", "off");
     set("full_page_writes", "off");
   }
   return text;

@@ -35,11 +35,13 @@ std::string shell_settings(const Resolved& resolved, ServerKind kind, const std:
 
 }  // namespace
 
-void print_banner(const cli::Terminal& terminal, const Resolved& resolved, ServerKind kind, std::uint16_t port,
-                  const std::vector<DemoTenant>& demo_tenants) {
+void print_banner(const cli::Terminal& terminal, const Resolved& resolved, ServerKind kind,
+                  std::uint16_t port, const std::vector<DemoTenant>& demo_tenants) {
   const Config& config = resolved.config;
   const std::string url = url_of(config, port);
-  terminal.out << '\n' << cli::styled(terminal, cli::Style::bold, fmt::format("Rowhouse {} is ready.", kVersion)) << "\n\n";
+  terminal.out << '\n'
+               << cli::styled(terminal, cli::Style::bold, fmt::format("Rowhouse {} is ready.", kVersion))
+               << "\n\n";
   std::vector<std::pair<std::string, std::string>> fields = {
       {"API", url}, {"Reference", url + "/docs"}, {"OpenAPI", url + "/openapi.json"}};
   if (kind == ServerKind::embedded) {

@@ -11,7 +11,7 @@
 
 namespace rowhouse::platform {
 
-void print_banner(const cli::Terminal& terminal, const Resolved& resolved, ServerKind kind, std::uint16_t port,
-                  const std::vector<DemoTenant>& demo_tenants);
+void print_banner(const cli::Terminal& terminal, const Resolved& resolved, ServerKind kind,
+                  std::uint16_t port, const std::vector<DemoTenant>& demo_tenants);
 
 }  // namespace rowhouse::platform

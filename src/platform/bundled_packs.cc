@@ -11,8 +11,8 @@
 namespace rowhouse::platform {
 namespace {
 
-// What is to be done about the pack in the binary. Installing is quick when there is nothing to do, and goes on with an
-// upgrade that was cut off.
+// What is to be done about the pack in the binary. Installing is quick when there is nothing to do, and goes
+// on with an upgrade that was cut off.
 enum class Need { nothing, install };
 
 Task<Result<Need>> need_of(tenancy::PackStore& packs, const tenancy::Bundle& bundle, const observe::Log& log,
@@ -45,8 +45,9 @@ Result<std::vector<std::string>> selected_packs(std::string_view option) {
     const std::string name(trim(part));
     if (name.empty()) continue;
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return Error(ErrorCode::config_invalid, fmt::format("packs: there is no bundled pack {}{} (bundled: {})", name,
-                                                          cli::did_you_mean(name, known), fmt::join(known, ", ")));
+      return Error(ErrorCode::config_invalid,
+                   fmt::format("packs: there is no bundled pack {}{} (bundled: {})", name,
+                               cli::did_you_mean(name, known), fmt::join(known, ", ")));
     }
     names.push_back(name);
   }
@@ -71,8 +72,8 @@ int compare_versions(std::string_view a, std::string_view b) {
 }
 
 Task<Result<void>> install_bundled_packs(tenancy::PackStore& packs, std::vector<std::string> names,
-                                         std::function<void(std::string_view pack)> progress, const observe::Log& log,
-                                         CallOptions options) {
+                                         std::function<void(std::string_view pack)> progress,
+                                         const observe::Log& log, CallOptions options) {
   for (const std::string& name : names) {
     CO_TRY(const auto bundle, tenancy::bundle_from_embedded(name));
     CO_TRY(const Need need, co_await need_of(packs, bundle, log, options));
@@ -84,7 +85,8 @@ Task<Result<void>> install_bundled_packs(tenancy::PackStore& packs, std::vector<
     CO_TRY(const auto report, co_await packs.install(bundle, on_target, options));
     // One tenant that cannot be migrated must not keep the others from being served.
     for (const auto& [target, why] : report.failed) {
-      log.write(observe::Level::error, "pack_upgrade_failed", {{"pack", name}, {"target", target}, {"why", why}});
+      log.write(observe::Level::error, "pack_upgrade_failed",
+                {{"pack", name}, {"target", target}, {"why", why}});
     }
   }
   co_return Result<void>();

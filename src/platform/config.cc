@@ -34,7 +34,8 @@ std::vector<std::string> known_names() {
 // "name = value" lines; '#' begins a comment at the start of a line or after a space. Quotes have no meaning.
 Result<std::map<std::string, Given>> read_file(const std::string& path) {
   std::ifstream file(path);
-  if (!file) return invalid(fmt::format("cannot read the configuration file {}: {}", path, std::strerror(errno)));
+  if (!file)
+    return invalid(fmt::format("cannot read the configuration file {}: {}", path, std::strerror(errno)));
   std::map<std::string, Given> given;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
@@ -47,7 +48,8 @@ Result<std::map<std::string, Given>> read_file(const std::string& path) {
     if (equals == std::string_view::npos) return invalid(fmt::format("{}: write `name = value`", where));
     const std::string name(trim(text.substr(0, equals)));
     if (find_option(name) == nullptr) {
-      return invalid(fmt::format("{}: there is no option {}{}", where, name, cli::did_you_mean(name, known_names())));
+      return invalid(
+          fmt::format("{}: there is no option {}{}", where, name, cli::did_you_mean(name, known_names())));
     }
     const auto [entry, added] =
         given.emplace(name, Given{std::string(trim(text.substr(equals + 1))), {SourceKind::file, where}});
@@ -144,9 +146,12 @@ Environment process_environment() {
 
 std::string shown_value(const OptionSpec& spec, const std::string& value) {
   switch (spec.secrecy) {
-    case Secrecy::open: return value;
-    case Secrecy::secret: return value.empty() ? "" : "(set)";
-    case Secrecy::password_in_url: break;
+    case Secrecy::open:
+      return value;
+    case Secrecy::secret:
+      return value.empty() ? "" : "(set)";
+    case Secrecy::password_in_url:
+      break;
   }
   const std::size_t at = value.rfind('@');
   const std::size_t scheme = value.find("://");

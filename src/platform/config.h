@@ -1,8 +1,9 @@
 // Every option of Rowhouse: what it is for, its default, its bounds, and where its value comes from.
 //
-// One name has three spellings: `drain_timeout` in the configuration file, --drain-timeout on the command line,
-// ROWHOUSE_DRAIN_TIMEOUT in the environment. Precedence: flag, then environment, then file, then default. Secrets have
-// no flag: command lines are readable by everybody on the machine. This is the only place that reads the environment.
+// One name has three spellings: `drain_timeout` in the configuration file, --drain-timeout on the command
+// line, ROWHOUSE_DRAIN_TIMEOUT in the environment. Precedence: flag, then environment, then file, then
+// default. Secrets have no flag: command lines are readable by everybody on the machine. This is the only
+// place that reads the environment.
 #pragma once
 
 #include <chrono>
@@ -108,7 +109,8 @@ struct Resolved {
 
 // Looks up an environment variable; nullopt if it is not set.
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;
-using Flags = std::vector<std::pair<std::string, std::string>>;  // "listen", "127.0.0.1:9000"; others are ignored
+using Flags =
+    std::vector<std::pair<std::string, std::string>>;  // "listen", "127.0.0.1:9000"; others are ignored
 
 // `flags` may hold "config", the file; otherwise ROWHOUSE_CONFIG names it; otherwise there is none.
 // Error: config_invalid, naming option, value, bounds and source.
@@ -119,7 +121,8 @@ std::string shown_value(const OptionSpec& spec, const std::string& value);
 
 Environment process_environment();
 
-// Where `rowhouse up` keeps everything unless told otherwise: /var/lib/rowhouse for root, otherwise in the user's home.
+// Where `rowhouse up` keeps everything unless told otherwise: /var/lib/rowhouse for root, otherwise in the
+// user's home.
 std::string default_data_directory();
 
 }  // namespace rowhouse::platform

@@ -27,16 +27,18 @@ void print_table(const cli::Terminal& terminal, const std::vector<const Resolved
   for (const ResolvedOption* option : options) {
     const OptionSpec& spec = *option->spec;
     if (spec.module != module) {
-      terminal.out << (module.empty() ? "" : "\n") << cli::styled(terminal, cli::Style::bold, spec.module) << "\n";
+      terminal.out << (module.empty() ? "" : "\n") << cli::styled(terminal, cli::Style::bold, spec.module)
+                   << "\n";
       module = spec.module;
     }
     const std::string value = cli::printable(shown_value(spec, option->value));
     terminal.out << fmt::format("  {} = {}\n", spec.name, value.empty() ? "(none)" : value);
     terminal.out << fmt::format("      {}.\n", spec.description);
-    terminal.out << cli::styled(terminal, cli::Style::dim,
-                                fmt::format("      from {}; default {}{}; {}", cli::printable(option->source.where),
-                                            default_of(spec).empty() ? "none" : default_of(spec),
-                                            spec.bounds.empty() ? "" : "; " + spec.bounds, spellings_of(spec)))
+    terminal.out << cli::styled(
+                        terminal, cli::Style::dim,
+                        fmt::format("      from {}; default {}{}; {}", cli::printable(option->source.where),
+                                    default_of(spec).empty() ? "none" : default_of(spec),
+                                    spec.bounds.empty() ? "" : "; " + spec.bounds, spellings_of(spec)))
                  << "\n";
   }
 }
@@ -112,7 +114,10 @@ std::vector<cli::Option> flags_of(const std::vector<std::string>& modules) {
     if (spec.kind == Kind::file) option.completion = cli::Completion::file;
     options.push_back(std::move(option));
   }
-  options.push_back({"config", "FILE", "Configuration file with `name = value` lines (default: ROWHOUSE_CONFIG)", {},
+  options.push_back({"config",
+                     "FILE",
+                     "Configuration file with `name = value` lines (default: ROWHOUSE_CONFIG)",
+                     {},
                      cli::Completion::file});
   return options;
 }
@@ -120,17 +125,23 @@ std::vector<cli::Option> flags_of(const std::vector<std::string>& modules) {
 std::string configuration_document() {
   std::string text =
       "# Configuration\n\n"
-      "<!-- Made by `rowhouse config --markdown`; a test compares. Change src/platform/options.cc instead. -->\n\n"
-      "Every option has a default: `rowhouse up` needs none. An option is set by a flag, an environment variable, or a line\n"
-      "`name = value` in the file that `--config` or `ROWHOUSE_CONFIG` names (`#` begins a comment). A flag beats the\n"
-      "environment, the environment beats the file. An empty variable counts as not set. Secrets have no flag, because command\n"
-      "lines are readable by everybody on the machine. `rowhouse config` prints every option with its value and where that comes\n"
+      "<!-- Made by `rowhouse config --markdown`; a test compares. Change src/platform/options.cc instead. "
+      "-->\n\n"
+      "Every option has a default: `rowhouse up` needs none. An option is set by a flag, an environment "
+      "variable, or a line\n"
+      "`name = value` in the file that `--config` or `ROWHOUSE_CONFIG` names (`#` begins a comment). A flag "
+      "beats the\n"
+      "environment, the environment beats the file. An empty variable counts as not set. Secrets have no "
+      "flag, because command\n"
+      "lines are readable by everybody on the machine. `rowhouse config` prints every option with its value "
+      "and where that comes\n"
       "from; `rowhouse config NAME` prints one value.\n";
   std::string module;
   for (const OptionSpec& spec : option_registry()) {
     if (spec.module != module) {
       module = spec.module;
-      text += fmt::format("\n## {}\n\n| option | default | bounds | what it is |\n| --- | --- | --- | --- |\n", module);
+      text += fmt::format(
+          "\n## {}\n\n| option | default | bounds | what it is |\n| --- | --- | --- | --- |\n", module);
     }
     const std::string fallback = default_of(spec);
     const std::string flag = spec.secrecy == Secrecy::secret ? "" : fmt::format("`--{}`<br>", spec.flag());
@@ -145,8 +156,11 @@ cli::Command config_command(const Environment& environment) {
   cli::Command command;
   command.name = "config";
   command.summary = "Print every option: value, source, default, bounds";
-  command.arguments = {{"NAME", "print the value of this option alone", cli::Argument::Presence::optional,
-                        cli::Completion::none, {}}};
+  command.arguments = {{"NAME",
+                        "print the value of this option alone",
+                        cli::Argument::Presence::optional,
+                        cli::Completion::none,
+                        {}}};
   for (const OptionSpec& spec : option_registry()) command.arguments[0].choices.push_back(spec.name);
   command.options = {cli::json_option(), {"markdown", "", "Print docs/configuration.md"}};
   const auto flags = flags_of({"server", "credentials", "postgres", "http", "connections", "data", "client"});

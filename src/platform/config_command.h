@@ -1,4 +1,5 @@
-// `rowhouse config`: every option with description, default, bounds, value and source; and docs/configuration.md.
+// `rowhouse config`: every option with description, default, bounds, value and source; and
+// docs/configuration.md.
 #pragma once
 
 #include <string>

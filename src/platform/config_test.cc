@@ -55,7 +55,8 @@ class ConfigTest : public ::testing::Test {
 };
 
 TEST_F(ConfigTest, AFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault) {
-  variables["ROWHOUSE_CONFIG"] = write("a.conf", "# a comment\nlisten = 1.1.1.1:1\nworkers=7\ndrain_timeout = 9s # nine\nurl = http://f\n");
+  variables["ROWHOUSE_CONFIG"] = write(
+      "a.conf", "# a comment\nlisten = 1.1.1.1:1\nworkers=7\ndrain_timeout = 9s # nine\nurl = http://f\n");
   variables["ROWHOUSE_LISTEN"] = "2.2.2.2:2";
   variables["ROWHOUSE_WORKERS"] = "8";
   const auto resolved = resolve({{"listen", "3.3.3.3:3"}}, environment());
@@ -90,7 +91,8 @@ TEST_F(ConfigTest, ErrorsNameOptionValueBoundsAndSource) {
             "workers = 0 (from --workers) is not valid: it must be a whole number, 1 to 256");
   variables["ROWHOUSE_DRAIN_TIMEOUT"] = "5 minutes";
   EXPECT_EQ(error_of({}),
-            "drain_timeout = 5 minutes (from ROWHOUSE_DRAIN_TIMEOUT) is not valid: it must be a duration, 0 to 1h (ms, s, m, h)");
+            "drain_timeout = 5 minutes (from ROWHOUSE_DRAIN_TIMEOUT) is not valid: it must be a duration, 0 "
+            "to 1h (ms, s, m, h)");
   variables.clear();
   EXPECT_NE(error_of({{"log-level", "wanring"}}).find("Did you mean warning?"), std::string::npos);
   EXPECT_NE(error_of({{"listen", "localhost:80"}}).find("ADDRESS:PORT"), std::string::npos);
@@ -98,7 +100,8 @@ TEST_F(ConfigTest, ErrorsNameOptionValueBoundsAndSource) {
   EXPECT_EQ(error_of({{"config", path}}), path + ":2: there is no option workrs. Did you mean workers?");
   const std::string twice = write("twice.conf", "workers = 1\nworkers = 2\n");
   EXPECT_EQ(error_of({{"config", twice}}), twice + ":2: workers was already set in " + twice + ":1");
-  EXPECT_NE(error_of({{"config", write("no.conf", "workers 3\n")}}).find(":1: write `name = value`"), std::string::npos);
+  EXPECT_NE(error_of({{"config", write("no.conf", "workers 3\n")}}).find(":1: write `name = value`"),
+            std::string::npos);
   EXPECT_NE(error_of({{"config", directory_ + "/none"}}).find("cannot read"), std::string::npos);
 }
 
@@ -122,7 +125,8 @@ TEST_F(ConfigTest, EveryOptionAcceptsItsOwnDefaultAndIsDescribed) {
     EXPECT_FALSE(spec.description.empty()) << spec.name;
     EXPECT_FALSE(spec.description.ends_with('.')) << spec.name;
     Config config;
-    EXPECT_TRUE(spec.set(config, spec.get(Config()))) << spec.name << " refuses its default " << spec.get(Config());
+    EXPECT_TRUE(spec.set(config, spec.get(Config())))
+        << spec.name << " refuses its default " << spec.get(Config());
     EXPECT_EQ(spec.get(config), spec.get(Config())) << spec.name;
   }
 }
@@ -178,27 +182,31 @@ TEST(Units, DurationsAndSizesAreReadAndWrittenBack) {
     ASSERT_TRUE(parse_duration(text).has_value()) << text;
     EXPECT_EQ(format_duration(*parse_duration(text)), text);
   }
-  for (const char* bad : {"", "5", "s", "-1s", "5 s", "1.5s", "5d", "99999999999999999999s", "9223372036854775807h"}) {
+  for (const char* bad :
+       {"", "5", "s", "-1s", "5 s", "1.5s", "5d", "99999999999999999999s", "9223372036854775807h"}) {
     EXPECT_FALSE(parse_duration(bad).has_value()) << bad;
   }
   EXPECT_EQ(parse_size("8MiB"), 8u << 20);
   EXPECT_EQ(parse_size("1000"), 1000u);
   EXPECT_EQ(format_size(16ULL << 30), "16GiB");
   EXPECT_EQ(format_size(1000), "1000");
-  for (const char* bad : {"", "8MB", "MiB", "-1", "9999999999GiB"}) EXPECT_FALSE(parse_size(bad).has_value()) << bad;
+  for (const char* bad : {"", "8MB", "MiB", "-1", "9999999999GiB"})
+    EXPECT_FALSE(parse_size(bad).has_value()) << bad;
 }
 
 TEST(Units, ListenAddressesAreAddressesWithPorts) {
   EXPECT_EQ(parse_listen_address("[::1]:8080")->address, "::1");
   EXPECT_EQ(parse_listen_address("0.0.0.0:0")->port, 0);
   EXPECT_EQ(format_listen_address("::1", 80), "[::1]:80");
-  for (const char* bad : {"", "8080", "localhost:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "1.2.3.4:-1"}) {
+  for (const char* bad :
+       {"", "8080", "localhost:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "1.2.3.4:-1"}) {
     EXPECT_FALSE(parse_listen_address(bad).has_value()) << bad;
   }
 }
 
 TEST(DatabaseUrl, IsTakenApart) {
-  const auto full = parse_database_url("postgresql://ad%40min:p%3Aw+d@[::1]:6432/maintenance?sslmode=verify-full");
+  const auto full =
+      parse_database_url("postgresql://ad%40min:p%3Aw+d@[::1]:6432/maintenance?sslmode=verify-full");
   ASSERT_TRUE(full.ok()) << full.error().message;
   EXPECT_EQ(full->user, "ad@min");
   EXPECT_EQ(full->password, "p:w+d");
@@ -214,8 +222,9 @@ TEST(DatabaseUrl, IsTakenApart) {
 }
 
 TEST(DatabaseUrl, RefusesWithoutRepeatingThePassword) {
-  for (const char* bad : {"mysql://a:hidden@h", "postgresql://h/db", "postgresql://a:hidden@", "postgresql://a:hidden@h:0",
-                          "postgresql://a:hidden@h?application_name=x", "postgresql://:hidden@h", "postgresql://a:hidden%zz@h"}) {
+  for (const char* bad : {"mysql://a:hidden@h", "postgresql://h/db", "postgresql://a:hidden@",
+                          "postgresql://a:hidden@h:0", "postgresql://a:hidden@h?application_name=x",
+                          "postgresql://:hidden@h", "postgresql://a:hidden%zz@h"}) {
     const auto parsed = parse_database_url(bad);
     ASSERT_FALSE(parsed.ok()) << bad;
     EXPECT_EQ(parsed.error().code, ErrorCode::config_invalid);

@@ -30,7 +30,8 @@ Result<Database> open_database(const Resolved& resolved, ServerKind kind) {
   if (resolved.config.database_url.empty()) {
     return Error(ErrorCode::config_invalid, "`rowhouse serve` needs a PostgreSQL server")
         .with_detail(std::string(cli::kHint),
-                     "Set ROWHOUSE_DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/postgres, or run `rowhouse up`, which "
+                     "Set ROWHOUSE_DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/postgres, or run "
+                     "`rowhouse up`, which "
                      "brings its own");
   }
   TRY(auto administrator, parse_database_url(resolved.config.database_url));

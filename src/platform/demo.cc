@@ -28,7 +28,8 @@ constexpr std::array kDemoTenants = {
     Entry{"nordwind", "Nordwind Vertrieb", "tekup", "professional", Tier::pool, "vertrieb@nordwind.example"},
     Entry{"acme-corp", "Acme Corp", "tekup", "basic", Tier::pool, "ops@acme.example"},
     Entry{"fjordnet", "Fjordnet", "isp-monitor", "", Tier::pool, "noc@fjordnet.example"},
-    Entry{"alpen-glasfaser", "Alpen Glasfaser", "isp-monitor", "", Tier::schema, "noc@alpen-glasfaser.example"},
+    Entry{"alpen-glasfaser", "Alpen Glasfaser", "isp-monitor", "", Tier::schema,
+          "noc@alpen-glasfaser.example"},
     Entry{"galerie-lumen", "Galerie Lumen", "deeplens", "", Tier::database, "archiv@galerie-lumen.example"},
     Entry{"studio-kestrel", "Studio Kestrel", "deeplens", "", Tier::schema, "hello@studio-kestrel.example"},
 };
@@ -76,8 +77,8 @@ bool is_installed(const std::vector<std::string>& packs, std::string_view name) 
 }  // namespace
 
 Task<Result<std::vector<DemoTenant>>> create_demo_tenants(tenancy::TenantService& tenants,
-                                                          std::vector<std::string> packs, std::string key_directory,
-                                                          CallOptions options) {
+                                                          std::vector<std::string> packs,
+                                                          std::string key_directory, CallOptions options) {
   if (mkdir(key_directory.c_str(), 0700) != 0 && errno != EEXIST) {
     co_return Error(ErrorCode::data_directory_invalid,
                     "cannot create " + key_directory + ": " + std::strerror(errno));

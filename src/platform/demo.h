@@ -1,4 +1,5 @@
-// The demo tenants of `rowhouse up --demo`: real tenants in all three tiers, made by the same services as any other.
+// The demo tenants of `rowhouse up --demo`: real tenants in all three tiers, made by the same services as any
+// other.
 #pragma once
 
 #include <string>
@@ -12,8 +13,8 @@
 namespace rowhouse::platform {
 
 struct DemoTenant {
-  DemoTenant(std::string tenant_slug, std::string tenant_name, std::string tenant_pack, std::string tenant_tier,
-             std::string tenant_plan, std::string file)
+  DemoTenant(std::string tenant_slug, std::string tenant_name, std::string tenant_pack,
+             std::string tenant_tier, std::string tenant_plan, std::string file)
       : slug(std::move(tenant_slug)),
         name(std::move(tenant_name)),
         pack(std::move(tenant_pack)),
@@ -24,11 +25,11 @@ struct DemoTenant {
   std::string key_file;
 };
 
-// Creates those that are absent, with sample rows. Each one's key is in `key_directory`/SLUG (mode 0600); a key whose
-// file was lost is replaced by a new one. `packs`: the names of those that are installed; tenants of
-// others are left out.
+// Creates those that are absent, with sample rows. Each one's key is in `key_directory`/SLUG (mode 0600); a
+// key whose file was lost is replaced by a new one. `packs`: the names of those that are installed; tenants
+// of others are left out.
 Task<Result<std::vector<DemoTenant>>> create_demo_tenants(tenancy::TenantService& tenants,
-                                                          std::vector<std::string> packs, std::string key_directory,
-                                                          CallOptions options);
+                                                          std::vector<std::string> packs,
+                                                          std::string key_directory, CallOptions options);
 
 }  // namespace rowhouse::platform

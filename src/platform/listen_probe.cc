@@ -18,14 +18,17 @@ namespace {
 Error refused(const std::string& shown, int cause) {
   if (cause == EADDRINUSE) {
     return Error(ErrorCode::address_in_use, fmt::format("{} is in use by another program", shown))
-        .with_detail(std::string(cli::kHint), "Stop it (`ss -ltnp` shows who it is), or choose another address with --listen");
+        .with_detail(std::string(cli::kHint),
+                     "Stop it (`ss -ltnp` shows who it is), or choose another address with --listen");
   }
   Error error(ErrorCode::config_invalid, fmt::format("cannot listen on {}: {}", shown, std::strerror(cause)));
   if (cause == EADDRNOTAVAIL) {
-    return std::move(error).with_detail(std::string(cli::kHint), "--listen needs an address of this machine, or 0.0.0.0 for all");
+    return std::move(error).with_detail(std::string(cli::kHint),
+                                        "--listen needs an address of this machine, or 0.0.0.0 for all");
   }
   if (cause == EACCES) {
-    return std::move(error).with_detail(std::string(cli::kHint), "Ports below 1024 need root; choose a higher one");
+    return std::move(error).with_detail(std::string(cli::kHint),
+                                        "Ports below 1024 need root; choose a higher one");
   }
   return error;
 }

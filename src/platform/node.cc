@@ -31,7 +31,9 @@ class StartProgress {
     if (terminal_.err_is_terminal) {
       terminal_.err << what << subject << " …\n";
     } else {
-      log_.write(observe::Level::info, event, {{"subject", subject}});
+      std::vector<observe::Field> fields;
+      if (!subject.empty()) fields.emplace_back("subject", subject);
+      log_.write(observe::Level::info, event, fields);
     }
   }
 
@@ -53,7 +55,8 @@ class Node {
                  .log = log,
                  .clock = clock_,
                  .database_ready = [&database] { return database.ready(); },
-                 .tenant_changed = [this](std::size_t origin, const Uuid& tenant) { forget_tenant(origin, tenant); },
+                 .tenant_changed = [this](std::size_t origin,
+                                          const Uuid& tenant) { forget_tenant(origin, tenant); },
                  .packs_changed = [this](std::size_t origin) { reload_packs(origin); }} {
     for (std::size_t i = 0; i < config_.server.workers; ++i) {
       workers_.push_back(std::make_unique<Worker>(context_, i));
@@ -85,8 +88,8 @@ class Node {
     const CallOptions options{deadline_in(config_.server.startup_timeout)};
     TRY(auto packs, selected_packs(config_.server.packs));
     std::string directory = config_.postgres.data_directory + "/demo-keys";
-    return net::run_until_done(first().executor(),
-                               create_demo_tenants(first().tenants(), std::move(packs), std::move(directory), options));
+    return net::run_until_done(first().executor(), create_demo_tenants(first().tenants(), std::move(packs),
+                                                                       std::move(directory), options));
   }
 
   // Binds every worker to one port and starts the threads. Returns the port.
@@ -115,7 +118,8 @@ class Node {
  private:
   Worker& first() { return *workers_.front(); }
 
-  Task<Result<void>> prepare_databases(std::string admin_token, const StartProgress& progress, CallOptions options) {
+  Task<Result<void>> prepare_databases(std::string admin_token, const StartProgress& progress,
+                                       CallOptions options) {
     progress.step("bootstrap", "Preparing the platform database");
     CO_TRY_DO(co_await first().cluster().bootstrap(options));
     CO_TRY(auto names, selected_packs(config_.server.packs));
@@ -127,7 +131,8 @@ class Node {
     // On its own PostgreSQL this node is the only one: what is half done belongs to nobody.
     const Scope scope = kind_ == ServerKind::embedded ? Scope::all : Scope::stale;
     CO_TRY(const std::size_t swept, co_await first().tenants().sweep(scope, options));
-    if (swept > 0) context_.log.write(observe::Level::warning, "swept_half_done_tenants", {{"tenants", swept}});
+    if (swept > 0)
+      context_.log.write(observe::Level::warning, "swept_half_done_tenants", {{"tenants", swept}});
     std::string name(kAdminTokenName);
     co_return co_await first().tenants().set_admin_token(std::move(name), std::move(admin_token), options);
   }
@@ -169,11 +174,12 @@ Result<std::string> admin_token_for(const Resolved& resolved, ServerKind kind) {
                    "`echo rha_$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')`");
 }
 
-void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signals, const cli::Terminal& terminal,
-                               const observe::Log& log) {
+void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signals,
+                               const cli::Terminal& terminal, const observe::Log& log) {
   signals.wait_for(1);
   log.write(observe::Level::info, "draining", {{"timeout_ms", config.server.drain_timeout.count()}});
-  if (terminal.err_is_terminal) terminal.err << "\nStopping: running requests may end. Ctrl-C again stops at once.\n";
+  if (terminal.err_is_terminal)
+    terminal.err << "\nStopping: running requests may end. Ctrl-C again stops at once.\n";
   node.begin_drain(config.server.drain_timeout);
   signals.on_arrival([&node](int count) {
     if (count > 1) node.begin_drain(std::chrono::milliseconds(0));
@@ -184,7 +190,8 @@ void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signal
 
 }  // namespace
 
-Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo, const cli::Terminal& terminal) {
+Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
+                               const cli::Terminal& terminal) {
   const Config& config = resolved.config;
   Signals signals;  // first: threads made before it would receive signals, too
   TRY_DO(selected_packs(config.server.packs));
@@ -194,7 +201,8 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
   observe::Log log(*sink, clock, config.server.log_level);
   const StartProgress progress(terminal, log);
 
-  progress.step("starting", kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
+  progress.step("starting",
+                kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
   TRY(auto database, open_database(resolved, kind));
   TRY(const auto admin_token, admin_token_for(resolved, kind));
   Node node(resolved, kind, database, log);

@@ -10,8 +10,9 @@ namespace rowhouse::platform {
 enum class ServerKind { embedded, operators_own };
 enum class Demo { without, with };
 
-// Starts, serves until SIGINT or SIGTERM, stops. Returns when everything has ended. Errors are those of the start, each
-// with what to do.
-Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo, const cli::Terminal& terminal);
+// Starts, serves until SIGINT or SIGTERM, stops. Returns when everything has ended. Errors are those of the
+// start, each with what to do.
+Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
+                               const cli::Terminal& terminal);
 
 }  // namespace rowhouse::platform

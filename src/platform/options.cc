@@ -59,7 +59,8 @@ class Module {
   void size(std::string name, Member member, std::uint64_t minimum, std::uint64_t maximum,
             std::string description) {
     OptionSpec& spec = add(std::move(name), Kind::size, "SIZE", std::move(description));
-    spec.bounds = fmt::format("a size, {} to {} (bytes, KiB, MiB, GiB)", format_size(minimum), format_size(maximum));
+    spec.bounds =
+        fmt::format("a size, {} to {} (bytes, KiB, MiB, GiB)", format_size(minimum), format_size(maximum));
     spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
       const auto bytes = parse_size(value);
       if (!bytes.has_value() || *bytes < minimum || *bytes > maximum) return false;
@@ -74,14 +75,17 @@ class Module {
   void duration(std::string name, Member member, milliseconds minimum, milliseconds maximum,
                 std::string description) {
     OptionSpec& spec = add(std::move(name), Kind::duration, "DURATION", std::move(description));
-    spec.bounds = fmt::format("a duration, {} to {} (ms, s, m, h)", format_duration(minimum), format_duration(maximum));
+    spec.bounds =
+        fmt::format("a duration, {} to {} (ms, s, m, h)", format_duration(minimum), format_duration(maximum));
     spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
       const auto parsed = parse_duration(value);
       if (!parsed.has_value() || *parsed < minimum || *parsed > maximum) return false;
       member(config) = *parsed;
       return true;
     };
-    spec.get = [member](const Config& config) { return format_duration(member(const_cast<Config&>(config))); };
+    spec.get = [member](const Config& config) {
+      return format_duration(member(const_cast<Config&>(config)));
+    };
   }
 
   // `Enum` values in the order of `names`.
@@ -118,14 +122,18 @@ class Module {
   std::string name_;
 };
 
-#define ROWHOUSE_MEMBER(path) [](Config& config) -> auto& { return config.path; }
+#define ROWHOUSE_MEMBER(path) \
+  [](Config & config) -> auto& { return (config.path); }
 
 void add_server(std::vector<OptionSpec>& registry) {
   Module module(registry, "server");
-  module.text("data", ROWHOUSE_MEMBER(postgres.data_directory),
-              "Data directory of `rowhouse up`: the PostgreSQL cluster, secrets, the admin token", Kind::path, "DIR")
+  module
+      .text("data", ROWHOUSE_MEMBER(postgres.data_directory),
+            "Data directory of `rowhouse up`: the PostgreSQL cluster, secrets, the admin token", Kind::path,
+            "DIR")
       .default_text = "/var/lib/rowhouse for root, otherwise ~/.local/share/rowhouse";
-  OptionSpec& listen = module.add("listen", Kind::address, "ADDR:PORT", "Where to serve HTTP; port 0: the system picks one");
+  OptionSpec& listen =
+      module.add("listen", Kind::address, "ADDR:PORT", "Where to serve HTTP; port 0: the system picks one");
   listen.bounds = "ADDRESS:PORT, as 127.0.0.1:8080 or [::1]:8080 (0.0.0.0 is every address)";
   listen.set = [](Config& config, std::string_view value) {
     auto parsed = parse_listen_address(value);
@@ -134,16 +142,20 @@ void add_server(std::vector<OptionSpec>& registry) {
     config.http.port = parsed->port;
     return true;
   };
-  listen.get = [](const Config& config) { return format_listen_address(config.http.address, config.http.port); };
+  listen.get = [](const Config& config) {
+    return format_listen_address(config.http.address, config.http.port);
+  };
   module.integer("workers", ROWHOUSE_MEMBER(server.workers), 1, 256,
                  "Threads that serve requests; PostgreSQL needs processors, too");
   registry.back().default_text = "half of the processors";
-  module.duration("drain_timeout", ROWHOUSE_MEMBER(server.drain_timeout), milliseconds(0), milliseconds(3'600'000),
+  module.duration("drain_timeout", ROWHOUSE_MEMBER(server.drain_timeout), milliseconds(0),
+                  milliseconds(3'600'000),
                   "How long running requests may take to end when the server is asked to stop");
   module.duration("startup_timeout", ROWHOUSE_MEMBER(server.startup_timeout), milliseconds(1'000),
                   milliseconds(24 * 3'600'000), "How long migrations and packs may take at the start");
   module.text("packs", ROWHOUSE_MEMBER(server.packs),
-              "Bundled packs to install or upgrade at the start, separated by commas; all; none", Kind::text, "NAMES");
+              "Bundled packs to install or upgrade at the start, separated by commas; all; none", Kind::text,
+              "NAMES");
   module.choice("log_level", ROWHOUSE_MEMBER(server.log_level), {"debug", "info", "warning", "error"},
                 "The least important events that are logged");
   module.choice("access_log", ROWHOUSE_MEMBER(server.access_log), {"on", "off"}, "One JSON line per request");
@@ -155,25 +167,29 @@ void add_credentials(std::vector<OptionSpec>& registry) {
   Module module(registry, "credentials");
   module.secret("admin_token", ROWHOUSE_MEMBER(credentials.admin_token),
                 "Token of the platform admin (rha_…), for `serve` and the command line");
-  module.text("admin_token_file", ROWHOUSE_MEMBER(credentials.admin_token_file),
-              "File that holds the admin token", Kind::file, "FILE")
+  module
+      .text("admin_token_file", ROWHOUSE_MEMBER(credentials.admin_token_file),
+            "File that holds the admin token", Kind::file, "FILE")
       .default_text = "admin.token in the data directory";
   module.secret("encryption_key", ROWHOUSE_MEMBER(credentials.master_key),
-                "Master key of a `serve` installation: 64 hexadecimal digits, the same on every node. `up` makes its own");
-  module.text("encryption_key_file", ROWHOUSE_MEMBER(credentials.master_key_file), "File that holds the master key",
-              Kind::file, "FILE");
+                "Master key of a `serve` installation: 64 hexadecimal digits, the same on every node. `up` "
+                "makes its own");
+  module.text("encryption_key_file", ROWHOUSE_MEMBER(credentials.master_key_file),
+              "File that holds the master key", Kind::file, "FILE");
 }
 
 void add_postgres(std::vector<OptionSpec>& registry) {
   Module module(registry, "postgres");
-  OptionSpec& url = module.text("database_url", ROWHOUSE_MEMBER(database_url),
-                                "PostgreSQL server of `serve`, as a superuser. A password belongs into the environment or "
-                                "the file: command lines are readable by everybody on the machine",
-                                Kind::text, "URL");
+  OptionSpec& url =
+      module.text("database_url", ROWHOUSE_MEMBER(database_url),
+                  "PostgreSQL server of `serve`, as a superuser. A password belongs into the environment or "
+                  "the file: command lines are readable by everybody on the machine",
+                  Kind::text, "URL");
   url.secrecy = Secrecy::password_in_url;
   url.bounds = "postgresql://USER:PASSWORD@HOST:PORT/postgres?sslmode=require";
-  module.text("postgres_binaries", ROWHOUSE_MEMBER(postgres.binary_directory),
-              "Folder of initdb and postgres for `up`", Kind::path, "DIR")
+  module
+      .text("postgres_binaries", ROWHOUSE_MEMBER(postgres.binary_directory),
+            "Folder of initdb and postgres for `up`", Kind::path, "DIR")
       .default_text = "the newest under /usr/lib/postgresql";
   module.text("postgres_user", ROWHOUSE_MEMBER(postgres.system_user),
               "System user that PostgreSQL runs as when `up` is started as root", Kind::text, "USER");
@@ -188,23 +204,28 @@ void add_postgres(std::vector<OptionSpec>& registry) {
 void add_http(std::vector<OptionSpec>& registry) {
   Module module(registry, "http");
   module.text("tls_certificate", ROWHOUSE_MEMBER(http.certificate_file),
-              "PEM certificate chain; with tls_key, the server speaks HTTPS (TLS 1.2 and later)", Kind::file, "FILE");
-  module.text("tls_key", ROWHOUSE_MEMBER(http.key_file), "PEM private key of the certificate", Kind::file, "FILE");
+              "PEM certificate chain; with tls_key, the server speaks HTTPS (TLS 1.2 and later)", Kind::file,
+              "FILE");
+  module.text("tls_key", ROWHOUSE_MEMBER(http.key_file), "PEM private key of the certificate", Kind::file,
+              "FILE");
   module.size("http_max_body", ROWHOUSE_MEMBER(http.max_body_bytes), 1024, std::uint64_t{1} << 30,
               "Largest request body; imports have data_max_import");
-  module.size("http_max_header", ROWHOUSE_MEMBER(http.max_header_bytes), 1024, 1 << 20, "Largest request head");
-  module.size("http_max_target", ROWHOUSE_MEMBER(http.max_target_bytes), 256, 1 << 16, "Longest path with query");
+  module.size("http_max_header", ROWHOUSE_MEMBER(http.max_header_bytes), 1024, 1 << 20,
+              "Largest request head");
+  module.size("http_max_target", ROWHOUSE_MEMBER(http.max_target_bytes), 256, 1 << 16,
+              "Longest path with query");
   module.integer("http_max_connections", ROWHOUSE_MEMBER(http.max_connections), 1, 1'000'000,
                  "Connections per worker; further ones are answered 503");
-  module.duration("http_header_timeout", ROWHOUSE_MEMBER(http.header_timeout), milliseconds(100), milliseconds(600'000),
-                  "From the first byte of a request to the end of its head");
+  module.duration("http_header_timeout", ROWHOUSE_MEMBER(http.header_timeout), milliseconds(100),
+                  milliseconds(600'000), "From the first byte of a request to the end of its head");
   module.duration("http_body_timeout", ROWHOUSE_MEMBER(http.body_idle_timeout), milliseconds(100),
                   milliseconds(600'000), "Without a byte of the body");
   module.duration("http_write_timeout", ROWHOUSE_MEMBER(http.write_idle_timeout), milliseconds(100),
                   milliseconds(600'000), "Without a byte taken by the client");
   module.duration("http_keep_alive_timeout", ROWHOUSE_MEMBER(http.keep_alive_timeout), milliseconds(100),
                   milliseconds(3'600'000), "Idle between two requests");
-  module.duration("request_timeout", ROWHOUSE_MEMBER(request_timeout), milliseconds(100), milliseconds(3'600'000),
+  module.duration("request_timeout", ROWHOUSE_MEMBER(request_timeout), milliseconds(100),
+                  milliseconds(3'600'000),
                   "For one request, from head to answer; streams have their own deadlines");
 }
 
@@ -212,25 +233,29 @@ void add_pools(std::vector<OptionSpec>& registry) {
   Module module(registry, "connections");
   module.integer("platform_connections", ROWHOUSE_MEMBER(platform_pool.write_connections), 1, 100,
                  "Connections of one worker to the platform database for changes");
-  module.integer("pool_read_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_connections), 1, 100,
-                 "Connections of one worker to each pack's pool database for reads");
+  module.integer("pool_read_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_connections), 1,
+                 100, "Connections of one worker to each pack's pool database for reads");
   module.integer("pool_read_depth", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_depth), 1, 16,
                  "Requests in flight on one such connection; more than 4 costs latency");
-  module.integer("pool_write_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.write_connections), 1, 200,
-                 "Connections of one worker to each pack's pool database for writes, one request each");
-  module.integer("pool_exclusive_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.exclusive_connections), 1,
-                 200, "The same for imports, exports and other long work");
+  module.integer("pool_write_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.write_connections), 1,
+                 200, "Connections of one worker to each pack's pool database for writes, one request each");
+  module.integer("pool_exclusive_connections",
+                 ROWHOUSE_MEMBER(tenant_database.shared_pool.exclusive_connections), 1, 200,
+                 "The same for imports, exports and other long work");
   module.integer("pool_max_waiting", ROWHOUSE_MEMBER(tenant_database.shared_pool.max_waiting), 1, 1'000'000,
                  "Requests that may wait for a connection; further ones are answered 503");
-  module.integer("tenant_databases", ROWHOUSE_MEMBER(tenant_database.max_dedicated_pools), 1, 10'000,
-                 "Tenants with a database of their own that one worker stays connected to; the least recently used "
-                 "makes room");
-  module.integer("tenant_read_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.read_connections), 1, 100,
-                 "Connections of one worker to each of those for reads");
-  module.integer("tenant_write_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.write_connections), 1, 100,
+  module.integer(
+      "tenant_databases", ROWHOUSE_MEMBER(tenant_database.max_dedicated_pools), 1, 10'000,
+      "Tenants with a database of their own that one worker stays connected to; the least recently used "
+      "makes room");
+  module.integer("tenant_read_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.read_connections),
+                 1, 100, "Connections of one worker to each of those for reads");
+  module.integer("tenant_write_connections",
+                 ROWHOUSE_MEMBER(tenant_database.dedicated_pool.write_connections), 1, 100,
                  "The same for writes");
-  module.integer("tenant_exclusive_connections", ROWHOUSE_MEMBER(tenant_database.dedicated_pool.exclusive_connections),
-                 1, 100, "The same for long work");
+  module.integer("tenant_exclusive_connections",
+                 ROWHOUSE_MEMBER(tenant_database.dedicated_pool.exclusive_connections), 1, 100,
+                 "The same for long work");
   OptionSpec& timeout = module.add("statement_timeout", Kind::duration, "DURATION",
                                    "Longest statement of a tenant; longer ones are answered 503");
   timeout.bounds = "a duration, 100ms to 1h (ms, s, m, h)";
@@ -253,7 +278,8 @@ void add_data(std::vector<OptionSpec>& registry) {
                  "Tenants that one worker keeps in memory");
   module.integer("cached_keys", ROWHOUSE_MEMBER(registry.max_keys), 100, 10'000'000,
                  "API keys that one worker keeps in memory");
-  module.integer("data_default_limit", ROWHOUSE_MEMBER(data.default_limit), 1, 10'000, "Rows of a list without `limit`");
+  module.integer("data_default_limit", ROWHOUSE_MEMBER(data.default_limit), 1, 10'000,
+                 "Rows of a list without `limit`");
   module.integer("data_max_limit", ROWHOUSE_MEMBER(data.max_limit), 1, 10'000, "Largest `limit` of a list");
   module.integer("data_max_batch", ROWHOUSE_MEMBER(data.max_batch_rows), 1, 10'000, "Rows of one POST");
   module.integer("data_max_filters", ROWHOUSE_MEMBER(data.max_filters), 1, 100, "Filters of one request");
@@ -266,10 +292,13 @@ void add_data(std::vector<OptionSpec>& registry) {
 void add_client(std::vector<OptionSpec>& registry) {
   Module module(registry, "client");
   module.text("url", ROWHOUSE_MEMBER(client.url), "Server that the command line talks to", Kind::text, "URL");
-  module.secret("tenant_key", ROWHOUSE_MEMBER(client.tenant_key), "API key of a tenant (tk_…), for `rowhouse data`");
-  module.text("key_file", ROWHOUSE_MEMBER(client.tenant_key_file), "File that holds the API key", Kind::file, "FILE");
-  module.text("ca_file", ROWHOUSE_MEMBER(client.certificate_authority),
-              "PEM certificates to trust", Kind::file, "FILE")
+  module.secret("tenant_key", ROWHOUSE_MEMBER(client.tenant_key),
+                "API key of a tenant (tk_…), for `rowhouse data`");
+  module.text("key_file", ROWHOUSE_MEMBER(client.tenant_key_file), "File that holds the API key", Kind::file,
+              "FILE");
+  module
+      .text("ca_file", ROWHOUSE_MEMBER(client.certificate_authority), "PEM certificates to trust", Kind::file,
+            "FILE")
       .default_text = "the system's";
 }
 

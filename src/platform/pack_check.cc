@@ -46,10 +46,12 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-Task<Result<std::vector<tenancy::Finding>>> check_on(net::Executor& executor, const pg::EmbeddedServer& server,
+Task<Result<std::vector<tenancy::Finding>>> check_on(net::Executor& executor,
+                                                     const pg::EmbeddedServer& server,
                                                      const tenancy::Bundle& bundle) {
   const CallOptions options{deadline_in(kCheckTimeout)};
-  const tenancy::Cluster cluster(executor, server.superuser("postgres"), tenancy::Credentials(server.master_key()));
+  const tenancy::Cluster cluster(executor, server.superuser("postgres"),
+                                 tenancy::Credentials(server.master_key()));
   CO_TRY_DO(co_await cluster.bootstrap(options));
   pg::PoolOptions pool_options;
   pool_options.parameters = cluster.as(tenancy::kPlatformRole, tenancy::kPlatformDatabase);
@@ -137,8 +139,11 @@ cli::Command pack_check_command(const Environment& environment) {
   cli::Command command;
   command.name = "pack check";
   command.summary = "Check a pack against every rule, without a server";
-  command.arguments = {{"DIR", "the folder with pack.json and migrations/", cli::Argument::Presence::required,
-                        cli::Completion::directory, {}}};
+  command.arguments = {{"DIR",
+                        "the folder with pack.json and migrations/",
+                        cli::Argument::Presence::required,
+                        cli::Completion::directory,
+                        {}}};
   command.options = {cli::json_option()};
   const auto flags = flags_of({"postgres"});
   for (const cli::Option& flag : flags) {
@@ -147,8 +152,10 @@ cli::Command pack_check_command(const Environment& environment) {
     }
   }
   command.notes =
-      "The pack is installed in a throw-away PostgreSQL, which takes a few seconds and touches nothing else. Each finding "
-      "names the rule, the object and the fix; docs/packs.md explains the rules. Exit status 1 if there is a finding.";
+      "The pack is installed in a throw-away PostgreSQL, which takes a few seconds and touches nothing else. "
+      "Each finding "
+      "names the rule, the object and the fix; docs/packs.md explains the rules. Exit status 1 if there is a "
+      "finding.";
   command.examples = {{"rowhouse pack check ./packs/helpdesk", "before `rowhouse pack install`"}};
   command.run = [environment](cli::Invocation& invocation) { return run_check(invocation, environment); };
   return command;

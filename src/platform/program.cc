@@ -16,15 +16,18 @@
 namespace rowhouse::platform {
 namespace {
 
-const std::vector<std::string> kServerModules = {"server", "credentials", "postgres", "http", "connections", "data"};
+const std::vector<std::string> kServerModules = {"server", "credentials", "postgres",
+                                                 "http",   "connections", "data"};
 
 std::vector<cli::Option> connection_options(cli::Talks talks) {
-  const std::vector<std::string> wanted = talks == cli::Talks::to_data_plane
-                                              ? std::vector<std::string>{"url", "key-file", "ca-file", "config"}
-                                              : std::vector<std::string>{"url", "admin-token-file", "data", "ca-file", "config"};
+  const std::vector<std::string> wanted =
+      talks == cli::Talks::to_data_plane
+          ? std::vector<std::string>{"url", "key-file", "ca-file", "config"}
+          : std::vector<std::string>{"url", "admin-token-file", "data", "ca-file", "config"};
   std::vector<cli::Option> options;
   for (cli::Option& option : flags_of({"server", "credentials", "client"})) {
-    if (std::find(wanted.begin(), wanted.end(), option.name) != wanted.end()) options.push_back(std::move(option));
+    if (std::find(wanted.begin(), wanted.end(), option.name) != wanted.end())
+      options.push_back(std::move(option));
   }
   return options;
 }
@@ -76,15 +79,19 @@ cli::Command up_command(const Environment& environment) {
   command.summary = "Run everything here: the server and a PostgreSQL of its own";
   command.options = {{"demo", "", "Create demo tenants in every tier, with sample data"}};
   for (cli::Option& option : flags_of(kServerModules)) {
-    if (option.name != "database-url" && option.name != "encryption-key-file") command.options.push_back(std::move(option));
+    if (option.name != "database-url" && option.name != "encryption-key-file")
+      command.options.push_back(std::move(option));
   }
   command.notes =
-      "Ctrl-C lets running requests end, then stops PostgreSQL; a second Ctrl-C stops at once. Nothing is lost when the process is "
+      "Ctrl-C lets running requests end, then stops PostgreSQL; a second Ctrl-C stops at once. Nothing is "
+      "lost when the process is "
       "killed: the next start recovers. The admin token is made at the first start.";
   command.examples = {{"rowhouse up", "on 127.0.0.1:8080"},
                       {"rowhouse up --demo", "with tenants to try things on"},
                       {"rowhouse up --data /srv/rowhouse --listen 0.0.0.0:8080", "elsewhere, for everybody"}};
-  command.run = [environment](cli::Invocation& invocation) { return start(invocation, environment, ServerKind::embedded); };
+  command.run = [environment](cli::Invocation& invocation) {
+    return start(invocation, environment, ServerKind::embedded);
+  };
   return command;
 }
 
@@ -97,8 +104,10 @@ cli::Command serve_command(const Environment& environment) {
     if (!embedded_only) command.options.push_back(std::move(option));
   }
   command.notes =
-      "Needs ROWHOUSE_DATABASE_URL (a superuser), ROWHOUSE_ENCRYPTION_KEY and ROWHOUSE_ADMIN_TOKEN, or files that hold the two "
-      "secrets. Several nodes may serve one PostgreSQL: they need the same key and token. Servers that are too old to keep "
+      "Needs ROWHOUSE_DATABASE_URL (a superuser), ROWHOUSE_ENCRYPTION_KEY and ROWHOUSE_ADMIN_TOKEN, or files "
+      "that hold the two "
+      "secrets. Several nodes may serve one PostgreSQL: they need the same key and token. Servers that are "
+      "too old to keep "
       "tenants apart are refused.";
   command.examples = {{"rowhouse serve --config /etc/rowhouse.conf", "everything from a file"}};
   command.run = [environment](cli::Invocation& invocation) {

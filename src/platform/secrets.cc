@@ -19,7 +19,8 @@ constexpr std::size_t kMasterKeyBytes = 32;
 constexpr std::size_t kMaxSecretBytes = 16'384;
 
 Error write_error(const std::string& path) {
-  const ErrorCode code = errno == ENOSPC || errno == EDQUOT ? ErrorCode::disk_full : ErrorCode::data_directory_invalid;
+  const ErrorCode code =
+      errno == ENOSPC || errno == EDQUOT ? ErrorCode::disk_full : ErrorCode::data_directory_invalid;
   return Error(code, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
 }
 
@@ -33,15 +34,18 @@ Result<std::string> read_secret_file(const std::string& path) {
     return Error(ErrorCode::config_invalid, fmt::format("cannot read {}: {}", path, cause));
   }
   if (line.size() > kMaxSecretBytes) {
-    return Error(ErrorCode::config_invalid, fmt::format("{} holds no secret: its first line is too long", path));
+    return Error(ErrorCode::config_invalid,
+                 fmt::format("{} holds no secret: its first line is too long", path));
   }
   return std::string(trim(line));
 }
 
-Result<std::string> find_secret(const Resolved& resolved, std::string_view option, std::string_view file_option) {
+Result<std::string> find_secret(const Resolved& resolved, std::string_view option,
+                                std::string_view file_option) {
   const ResolvedOption& direct = resolved.option(option);
   const ResolvedOption& file = resolved.option(file_option);
-  const bool use_file = !file.value.empty() && (direct.value.empty() || file.source.kind > direct.source.kind);
+  const bool use_file =
+      !file.value.empty() && (direct.value.empty() || file.source.kind > direct.source.kind);
   if (use_file) return read_secret_file(file.value);
   return direct.value;
 }
@@ -81,10 +85,12 @@ Result<std::string> own_admin_token(const Resolved& resolved) {
     TRY_DO(replace_secret_file(path, token));
   }
   if (!tenancy::has_credential_form(token, tenancy::kAdminTokenPrefix)) {
-    return Error(ErrorCode::config_invalid,
-                 fmt::format("the admin token is not one: it begins with {} and has 43 characters more. Delete {} to get "
-                             "a new one",
-                             tenancy::kAdminTokenPrefix, path));
+    return Error(
+        ErrorCode::config_invalid,
+        fmt::format(
+            "the admin token is not one: it begins with {} and has 43 characters more. Delete {} to get "
+            "a new one",
+            tenancy::kAdminTokenPrefix, path));
   }
   return token;
 }
@@ -93,10 +99,13 @@ Result<std::string> configured_master_key(const Resolved& resolved) {
   TRY(const auto text, find_secret(resolved, "encryption_key", "encryption_key_file"));
   const auto key = from_hex(text);
   if (key.has_value() && key->size() == kMasterKeyBytes) return *key;
-  return Error(ErrorCode::config_invalid,
-               fmt::format("{}: set ROWHOUSE_ENCRYPTION_KEY or encryption_key_file to 64 hexadecimal digits, as made by "
-                           "`openssl rand -hex 32`; every node needs the same, and without it no password can be derived again",
-                           text.empty() ? "the master key is missing" : "the master key is not valid"));
+  return Error(
+      ErrorCode::config_invalid,
+      fmt::format(
+          "{}: set ROWHOUSE_ENCRYPTION_KEY or encryption_key_file to 64 hexadecimal digits, as made by "
+          "`openssl rand -hex 32`; every node needs the same, and without it no password can be derived "
+          "again",
+          text.empty() ? "the master key is missing" : "the master key is not valid"));
 }
 
 }  // namespace rowhouse::platform

@@ -1,4 +1,5 @@
-// Secrets that the configuration names: in an environment variable, in the configuration file, or in a file of their own.
+// Secrets that the configuration names: in an environment variable, in the configuration file, or in a file
+// of their own.
 #pragma once
 
 #include <string>
@@ -12,9 +13,10 @@ namespace rowhouse::platform {
 // The first line of a file without surrounding spaces. Error: config_invalid, naming path and cause.
 Result<std::string> read_secret_file(const std::string& path);
 
-// The secret option, or the content of the file that the file option names; whichever comes from the stronger source (a
-// flag before the environment, …); "" if neither is set.
-Result<std::string> find_secret(const Resolved& resolved, std::string_view option, std::string_view file_option);
+// The secret option, or the content of the file that the file option names; whichever comes from the stronger
+// source (a flag before the environment, …); "" if neither is set.
+Result<std::string> find_secret(const Resolved& resolved, std::string_view option,
+                                std::string_view file_option);
 
 // Writes a file with mode 0600 in one step: a crash leaves the old one or the new one. Error: disk_full or
 // data_directory_invalid, naming the path.

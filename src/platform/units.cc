@@ -13,7 +13,8 @@ namespace rowhouse::platform {
 namespace {
 
 using Unit = std::pair<std::string_view, std::int64_t>;
-// Largest first: formatting takes the first that divides. "ms" stands before "s" and "m" in parsing by its length.
+// Largest first: formatting takes the first that divides. "ms" stands before "s" and "m" in parsing by its
+// length.
 constexpr std::array kDurations = {Unit{"h", 3'600'000}, Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1}};
 constexpr std::array kSizes = {Unit{"GiB", 1 << 30}, Unit{"MiB", 1 << 20}, Unit{"KiB", 1 << 10}, Unit{"", 1}};
 
@@ -49,7 +50,9 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(*value);
 }
 
-std::string format_duration(std::chrono::milliseconds duration) { return format_with(kDurations, duration.count()); }
+std::string format_duration(std::chrono::milliseconds duration) {
+  return format_with(kDurations, duration.count());
+}
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   const auto value = parse_with(kSizes, text);

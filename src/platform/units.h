@@ -1,5 +1,5 @@
-// How durations and sizes are written in options: "250ms", "5s", "2m", "12h"; "512", "32KiB", "8MiB", "16GiB".
-// Pure functions.
+// How durations and sizes are written in options: "250ms", "5s", "2m", "12h"; "512", "32KiB", "8MiB",
+// "16GiB". Pure functions.
 #pragma once
 
 #include <chrono>

@@ -70,13 +70,15 @@ http::Dependencies Worker::dependencies() {
                                   http::NodeStatus status;
                                   status.workers = node_.config.server.workers;
                                   status.requests = node_.requests.load(std::memory_order_relaxed);
-                                  status.uptime_seconds = std::chrono::duration_cast<std::chrono::seconds>(up).count();
+                                  status.uptime_seconds =
+                                      std::chrono::duration_cast<std::chrono::seconds>(up).count();
                                   return status;
                                 },
                             .packs_changed = [this] { node_.packs_changed(index_); }};
 }
 
-// A change is known to this worker at once and to the others on their next turn; other nodes hear of it by NOTIFY.
+// A change is known to this worker at once and to the others on their next turn; other nodes hear of it by
+// NOTIFY.
 void Worker::wire_tenants() {
   tenants_.wire(
       [this](const Uuid& tenant) {
@@ -91,11 +93,12 @@ void Worker::wire_tenants() {
 Task<Result<std::size_t>> Worker::load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                                const std::vector<tenancy::SampleData>& samples,
                                                CallOptions options) {
-  CO_TRY(const auto context,
-         co_await authenticator_.for_server(identity::Authenticator::ServerTask::load_sample_data, tenant, options));
+  CO_TRY(const auto context, co_await authenticator_.for_server(
+                                 identity::Authenticator::ServerTask::load_sample_data, tenant, options));
   std::size_t rows = 0;
   for (const tenancy::SampleData& sample : samples) {
-    CO_TRY(const std::size_t loaded, co_await data_.import_text(context, sample.resource, sample.csv, options));
+    CO_TRY(const std::size_t loaded,
+           co_await data_.import_text(context, sample.resource, sample.csv, options));
     rows += loaded;
   }
   co_return rows;
@@ -110,19 +113,13 @@ Result<std::uint16_t> Worker::listen(std::uint16_t port) {
     node_.requests.fetch_add(1, std::memory_order_relaxed);
     return api_.handle(request);
   };
-  // For requests that never reach the API.
-  const auto problem = [](const Error& error, std::string_view request_id) {
-    net::HttpResponse response = http::problem_response(error, request_id);
-    response.headers.emplace_back("X-Request-Id", request_id);
-    return response;
-  };
   net::AccessSink access;
   if (node_.config.server.access_log == ServerSettings::AccessLog::on) {
     access = [this](const net::AccessRecord& record) { write_access(record); };
   } else {
     access = [](const net::AccessRecord&) {};
   }
-  TRY(server_, net::HttpServer::create(executor_, options, handle, problem, access));
+  TRY(server_, net::HttpServer::create(executor_, options, handle, http::problem_response, access));
   server_->start();
   return server_->port();
 }

@@ -1,7 +1,8 @@
-// One thread's share of a node: an executor and every service, wired. Nothing in it is shared with another worker.
+// One thread's share of a node: an executor and every service, wired. Nothing in it is shared with another
+// worker.
 //
-// Made and prepared on the main thread, before run(); then everything belongs to the worker's own thread. post-like
-// calls (forget_tenant, reload_packs, begin_drain) may come from any thread.
+// Made and prepared on the main thread, before run(); then everything belongs to the worker's own thread.
+// post-like calls (forget_tenant, reload_packs, begin_drain) may come from any thread.
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,7 @@ struct NodeContext {
   tenancy::Credentials credentials;
   observe::Log& log;
   const Clock& clock;
-  std::function<bool()> database_ready;                        // any thread
+  std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
   std::atomic<std::uint64_t> requests{0};
@@ -62,8 +63,8 @@ class Worker {
   void run();  // until a drain has ended
 
   // ---- from any thread
-  // Stops accepting, lets requests end until the deadline, then ends run(). A second call may bring the deadline
-  // forward.
+  // Stops accepting, lets requests end until the deadline, then ends run(). A second call may bring the
+  // deadline forward.
   void begin_drain(Deadline deadline);
   void forget_tenant(const Uuid& tenant);
   void reload_packs();
@@ -76,7 +77,8 @@ class Worker {
  private:
   void wire_tenants();
   Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
-                                         const std::vector<tenancy::SampleData>& samples, CallOptions options);
+                                         const std::vector<tenancy::SampleData>& samples,
+                                         CallOptions options);
   http::Dependencies dependencies();
   void write_access(const net::AccessRecord& record);
   Task<void> drain(Deadline deadline);

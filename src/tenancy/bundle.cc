@@ -110,7 +110,9 @@ Result<PackMigration> make_migration(const std::string& name, std::string sql, s
   if (!is_migration_name(name)) return refused(path, "must be named like 0001_leads.sql, in lower case");
   const auto number = parse_int64(name.substr(0, 4));
   if (static_cast<std::size_t>(*number) != expected_number) {
-    return refused(path, "should have the number " + std::to_string(expected_number) +
+    const std::string expected = std::to_string(expected_number);
+    return refused(path, "should have the number " +
+                             std::string(4 - std::min<std::size_t>(expected.size(), 4), '0') + expected +
                              ": migrations are numbered from 0001 without gaps");
   }
   if (sql.size() > kMaxMigrationBytes) {
@@ -160,7 +162,13 @@ Result<Bundle> read_bundle(const FileSource& source) {
 
   std::size_t sample_bytes = 0;
   for (const SampleFile& sample : bundle.manifest.sample_data) {
-    TRY(std::string csv, source.read(sample.file, kMaxSampleBytes));
+    auto content = source.read(sample.file, kMaxSampleBytes);
+    if (!content.ok()) {
+      for (FieldError& field : content.error().fields)
+        field.message = "sample-file-missing: " + field.message;
+      return std::move(content).error();
+    }
+    std::string csv = std::move(content).value();
     TRY_DO(check_sample(sample.file, csv, sample_bytes));
     bundle.samples.emplace_back(sample.resource, std::move(csv));
   }
@@ -204,8 +212,8 @@ Result<void> read_json_samples(Bundle& bundle, const json::Value& document) {
   const json::Array* items = member != nullptr ? member->as_array() : &kNone;
   const auto& declared = bundle.manifest.sample_data;
   if (items == nullptr || items->size() != declared.size()) {
-    return refused("/samples",
-                   "must hold the " + std::to_string(declared.size()) + " files of /manifest/sample_data");
+    return refused("/samples", "sample-file-missing: must hold the " + std::to_string(declared.size()) +
+                                   " files of /manifest/sample_data");
   }
   std::size_t sample_bytes = 0;
   for (std::size_t i = 0; i < items->size(); ++i) {
@@ -257,14 +265,8 @@ Result<Bundle> bundle_from_json(const json::Value& document) {
   const json::Value* manifest = document.find("manifest");
   if (manifest == nullptr) return refused("/manifest", "is missing");
   bundle.manifest_document = *manifest;
-  auto parsed = parse_manifest(*manifest);
-  if (!parsed.ok()) {
-    for (FieldError& field : parsed.error().fields) {
-      field.path = field.path == "/" ? "/manifest" : "/manifest" + field.path;
-    }
-    return std::move(parsed).error();
-  }
-  bundle.manifest = std::move(parsed).value();
+  // Faults keep their paths within pack.json, as everywhere else.
+  TRY(bundle.manifest, parse_manifest(*manifest));
   TRY_DO(read_json_migrations(bundle, document));
   TRY_DO(read_json_samples(bundle, document));
   return bundle;

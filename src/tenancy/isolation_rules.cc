@@ -68,7 +68,7 @@ constexpr auto kRules = std::to_array<IsolationRule>({
 SELECT short_name, 'the table has no column tenant_id, so nobody knows whose its rows are',
        pg_catalog.format('ALTER TABLE %s ADD COLUMN tenant_id uuid NOT NULL;', quoted)
   FROM tenant_table WHERE tenant_number IS NULL)sql"},
-    {"tenant-id-type", kAlways, R"sql(
+    {"tenant-id-wrong-type", kAlways, R"sql(
 SELECT short_name, pg_catalog.format('tenant_id must be an ordinary column of type uuid, not %s',
                                      CASE WHEN tenant_is_generated THEN 'a generated one'
                                           ELSE pg_catalog.format_type(tenant_type, NULL) END),
@@ -105,7 +105,7 @@ SELECT table_name || '.' || index_name,
             THEN pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I, ADD UNIQUE (tenant_id, …);', quoted, constraint_name)
             ELSE pg_catalog.format('DROP INDEX %I; CREATE UNIQUE INDEX ON %s (tenant_id, …);', index_name, quoted) END
   FROM key WHERE is_unique AND NOT is_primary AND is_led IS NOT TRUE)sql"},
-    {"exclusion-without-tenant-id", kAlways, R"sql(
+    {"exclusion-not-tenant-led", kAlways, R"sql(
 SELECT r.short_name || '.' || k.conname, 'the exclusion constraint compares rows of different tenants',
        pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I, ADD EXCLUDE USING gist (tenant_id WITH =, …);', r.quoted, k.conname)
   FROM relation r
@@ -119,14 +119,17 @@ SELECT table_name || '.' || conname, 'a foreign key that does not begin with ten
                          quoted, conname, target_name)
   FROM foreign_key
  WHERE (conkey[1] = tenant_number AND confkey[1] = target_tenant_number) IS NOT TRUE)sql"},
-    {"foreign-key-leaves-schema", kAlways, R"sql(
+    {"foreign-key-outside-pack", kAlways, R"sql(
 SELECT table_name || '.' || conname, 'the foreign key refers to a table outside the pack',
        pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I;', quoted, conname)
   FROM foreign_key WHERE target_schema <> (SELECT oid FROM scope))sql"},
     {"foreign-key-clears-tenant-id", kAlways, R"sql(
-SELECT table_name || '.' || conname, 'when the row it points at goes or changes, tenant_id would be overwritten, too',
-       'Name the columns: ON DELETE SET NULL (…), without tenant_id; and no SET NULL or SET DEFAULT for ON UPDATE.'
-  FROM foreign_key
+SELECT k.table_name || '.' || k.conname, 'when the row it points at goes or changes, tenant_id would be overwritten, too',
+       pg_catalog.format('Name the columns: ON DELETE SET NULL (%s); and no SET NULL or SET DEFAULT for ON UPDATE.',
+         (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a
+           WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attnum <> k.tenant_number))
+  FROM foreign_key k
  WHERE (tenant_number = ANY (conkey) AND confupdtype IN ('n', 'd'))
     OR (tenant_number = ANY (conkey) AND confdeltype IN ('n', 'd')
         AND (confdelsetcols IS NULL OR tenant_number = ANY (confdelsetcols))))sql"},
@@ -162,17 +165,28 @@ SELECT r.short_name || '.' || y.name, 'partitions are reached through their pare
   FROM policy y JOIN relation r ON r.oid = y.relation_id WHERE r.is_partition)sql"},
 
     // Other kinds of objects
-    {"view-without-security-invoker", kAlways, R"sql(
+    {"view-not-security-invoker", kAlways, R"sql(
 SELECT short_name, 'the view reads with its owner''s rights instead of the caller''s',
        pg_catalog.format('ALTER VIEW %s SET (security_invoker = true, security_barrier = true);', quoted)
   FROM relation WHERE kind = 'v' AND NOT is_invoker)sql"},
-    {"materialized-view", kAlways, R"sql(
+    {"view-not-security-barrier", kAlways, R"sql(
+SELECT short_name, 'a caller''s function could look behind the view''s own conditions',
+       pg_catalog.format('ALTER VIEW %s SET (security_invoker = true, security_barrier = true);', quoted)
+  FROM relation WHERE kind = 'v' AND NOT is_barrier)sql"},
+    {"partition-elsewhere", kAlways, R"sql(
+SELECT r.short_name || '.' || c.relname, 'the partition is in another schema, where Rowhouse does not close it to direct access',
+       pg_catalog.format('ALTER TABLE %s SET SCHEMA %I;', c.oid::pg_catalog.regclass, $1::text)
+  FROM relation r
+  JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
+  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition AND c.relkind IN ('r', 'p', 'f')
+ WHERE c.relnamespace <> (SELECT oid FROM scope))sql"},
+    {"table-kind", kAlways, R"sql(
 SELECT short_name, 'row security cannot hold for a materialized view', 'Use a view, or a table kept by triggers.'
   FROM relation WHERE kind = 'm')sql"},
-    {"foreign-table", kAlways, R"sql(
+    {"table-kind", kAlways, R"sql(
 SELECT short_name, 'row security cannot hold for a foreign table', pg_catalog.format('DROP FOREIGN TABLE %s;', quoted)
   FROM relation WHERE kind = 'f')sql"},
-    {"table-unlogged", kAlways, R"sql(
+    {"table-kind", kAlways, R"sql(
 SELECT short_name, 'the table is emptied by a crash', pg_catalog.format('ALTER TABLE %s SET LOGGED;', quoted)
   FROM relation WHERE is_table AND persistence <> 'p')sql"},
     {"table-inherits", kAlways, R"sql(
@@ -181,11 +195,12 @@ SELECT r.short_name, 'rows of an inheriting table are reached through its parent
   FROM relation r JOIN pg_catalog.pg_inherits i ON i.inhrelid = r.oid
  WHERE NOT r.is_partition)sql"},
     {"rewrite-rule", kAlways, R"sql(
-SELECT r.short_name || '.' || w.rulename, 'rewrite rules act with the rights of the table''s owner',
+SELECT r.short_name || '.' || w.rulename,
+       'rewrite rules act with the rights of the table''s owner; a trigger or a function can do the same',
        pg_catalog.format('DROP RULE %I ON %s;', w.rulename, r.quoted)
   FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
  WHERE w.rulename <> '_RETURN')sql"},
-    {"definer-without-search-path", kAlways, R"sql(
+    {"function-definer-search-path", kAlways, R"sql(
 SELECT short_name, 'a SECURITY DEFINER function without its own search_path runs what its caller puts in the way',
        pg_catalog.format('ALTER FUNCTION %s SET search_path = '''';',
                          pg_catalog.substr(name, pg_catalog.length(pg_catalog.quote_ident($1)) + 2))
@@ -198,11 +213,11 @@ SELECT f.short_name, pg_catalog.format('the function changes the setting %s, whi
   FROM routine f CROSS JOIN LATERAL pg_catalog.unnest(f.settings) v
  WHERE pg_catalog.lower(pg_catalog.split_part(v, '=', 1)) IN ('role', 'session_authorization', 'row_security')
     OR pg_catalog.lower(v) LIKE 'rowhouse.%')sql"},
-    {"language-untrusted", kAlways, R"sql(
-SELECT f.short_name, pg_catalog.format('the language %s can do anything the server can', l.lanname),
+    {"function-language", kAlways, R"sql(
+SELECT f.short_name, pg_catalog.format('functions in %s are not accepted: not every server has it or can confine it', l.lanname),
        'Use LANGUAGE sql or plpgsql.'
   FROM routine f JOIN pg_catalog.pg_language l ON l.oid = f.language
- WHERE NOT l.lanpltrusted)sql"},
+ WHERE l.lanname NOT IN ('sql', 'plpgsql'))sql"},
     {"extension-object", kAlways, R"sql(
 SELECT x.extname, 'extensions are the server''s business: other tenants and tiers may not have them',
        pg_catalog.format('DROP EXTENSION %I;', x.extname)
@@ -219,7 +234,7 @@ SELECT n.object, 'the name has 63 bytes, so PostgreSQL has probably cut it', 'Us
  WHERE pg_catalog.octet_length(n.short_name::text) >= 63)sql"},
 
     // Who owns and who may
-    {"owner-wrong", kAlways, R"sql(
+    {"owner-not-tenant-owner", kAlways, R"sql(
 SELECT o.object, pg_catalog.format('it belongs to %s instead of %s', u.rolname, $2::text),
        'Let the migration make it as it is run, without OWNER TO.'
   FROM (SELECT name AS object, owner FROM scope
@@ -236,17 +251,17 @@ SELECT u.rolname, 'the role that serves tenants is superuser, bypasses row secur
     OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = u.oid)
     OR EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                 WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = u.oid AND d.deptype = 'o'))sql"},
-    {"granted-to-public", kBefore, R"sql(
+    {"grant-to-public", kBefore, R"sql(
 SELECT DISTINCT object || COALESCE('.' || column_name, ''), pg_catalog.format('%s is granted to PUBLIC: to every role there is', privilege),
        pg_catalog.format('REVOKE %s%s ON %s %s FROM PUBLIC;', privilege, COALESCE(' (' || pg_catalog.quote_ident(column_name) || ')', ''), kind, subject)
   FROM privilege WHERE grantee = 0)sql"},
-    {"granted-to-other-role", kBefore, R"sql(
+    {"grant-in-migration", kBefore, R"sql(
 SELECT DISTINCT object || COALESCE('.' || column_name, ''),
        pg_catalog.format('%s is granted to %s, which has no business here', privilege, grantee_name),
        'Leave GRANT out: Rowhouse grants what is needed.'
   FROM privilege
  WHERE grantee <> 0 AND grantee NOT IN (SELECT oid FROM backup_role) AND grantee NOT IN (SELECT oid FROM runtime_role))sql"},
-    {"grant-too-wide", kBefore, R"sql(
+    {"grant-in-migration", kBefore, R"sql(
 SELECT DISTINCT object || COALESCE('.' || column_name, ''),
        pg_catalog.format('%s may %s%s', grantee_name, pg_catalog.lower(privilege),
                          CASE WHEN is_partition THEN ' a partition directly'

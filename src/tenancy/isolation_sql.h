@@ -28,6 +28,8 @@ WITH me AS (
   SELECT d.classid, d.objid FROM scope s
     JOIN pg_catalog.pg_depend d
       ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = s.oid
+   WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend e  -- parts of an extension, which is refused as a whole
+                      WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 ), relation AS (
   SELECT c.oid, c.relname AS short_name, c.relkind AS kind, c.relispartition AS is_partition,
          c.relrowsecurity AS is_secured, c.relforcerowsecurity AS is_forced, c.relowner AS owner, c.relacl AS acl,
@@ -36,7 +38,9 @@ WITH me AS (
          t.attnum AS tenant_number, t.atttypid AS tenant_type, t.attnotnull AS tenant_is_required,
          t.atthasdef AS tenant_has_default, t.attgenerated <> '' OR t.attidentity <> '' AS tenant_is_generated,
          COALESCE((SELECT o.option_value::boolean FROM pg_catalog.pg_options_to_table(c.reloptions) o
-                    WHERE o.option_name = 'security_invoker'), false) AS is_invoker
+                    WHERE o.option_name = 'security_invoker'), false) AS is_invoker,
+         COALESCE((SELECT o.option_value::boolean FROM pg_catalog.pg_options_to_table(c.reloptions) o
+                    WHERE o.option_name = 'security_barrier'), false) AS is_barrier
     FROM scope s
     JOIN member m ON m.class_id = 'pg_catalog.pg_class'::pg_catalog.regclass
     JOIN pg_catalog.pg_class c ON c.oid = m.id AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "base/text.h"
 #include "tenancy/pack.h"
 #include "tenancy/pack_names.h"
 
@@ -13,10 +14,11 @@ namespace {
 
 constexpr std::size_t kMaxFaults = 100;  // further ones are dropped: the author has enough to do
 constexpr std::size_t kMaxMembers = 500;
-constexpr std::size_t kMaxTitleBytes = 200;
-constexpr std::size_t kMaxDescriptionBytes = 2'000;
+constexpr std::size_t kMaxShortCharacters = 200;
+constexpr std::size_t kMaxLongCharacters = 2'000;
+constexpr std::size_t kMaxUnitCharacters = 40;
 constexpr std::size_t kMaxKeyColumns = 8;
-constexpr std::size_t kMaxMetricLabels = 4;
+constexpr std::size_t kMaxMetricLabels = 3;
 
 constexpr std::array<std::string_view, 3> kServices = {"poller", "storage", "vectors"};
 constexpr std::array<std::string_view, 5> kSettingTypes = {"string", "integer", "number", "boolean",
@@ -71,14 +73,14 @@ class ManifestReader {
   const json::Object* object(const json::Value* value, const std::string& path,
                              std::initializer_list<std::string_view> allowed);
   std::string text(const json::Value& parent, const std::string& path, std::string_view name,
-                   Presence presence, std::size_t max_bytes);
+                   Presence presence, std::size_t max_characters);
   std::string choice(const json::Value& parent, const std::string& path, std::string_view name,
                      std::span<const std::string_view> choices);
   Names strings(const json::Value& parent, const std::string& path, std::string_view name, Presence presence);
   Names column_names(const json::Value& parent, const std::string& path, std::string_view name);
   void check_column(const std::string& column, const std::string& path);
   void check_operation(const std::string& operation, const std::string& path);
-  std::vector<OrderTerm> order(const std::string& text, const std::string& path);
+  OrderTerm order(const std::string& text, const std::string& path);
 
   void read_head(const json::Value& document);
   void read_features(const json::Value* features);
@@ -126,7 +128,7 @@ const json::Object* ManifestReader::object(const json::Value* value, const std::
 }
 
 std::string ManifestReader::text(const json::Value& parent, const std::string& path, std::string_view name,
-                                 Presence presence, std::size_t max_bytes) {
+                                 Presence presence, std::size_t max_characters) {
   const json::Value* value = parent.find(name);
   if (value == nullptr) {
     if (presence == Presence::required) fault(at(path, name), "is missing");
@@ -137,8 +139,8 @@ std::string ManifestReader::text(const json::Value& parent, const std::string& p
     fault(at(path, name), "must be a string, not " + std::string(value->type_name()));
     return "";
   }
-  if (content->size() > max_bytes) {
-    fault(at(path, name), "is longer than " + std::to_string(max_bytes) + " bytes");
+  if (utf8_length(*content) > max_characters) {
+    fault(at(path, name), "is longer than " + std::to_string(max_characters) + " characters");
   } else if (content->empty() && presence == Presence::required) {
     fault(at(path, name), "must not be empty");
   } else if (content->find('\0') != std::string::npos) {
@@ -149,7 +151,7 @@ std::string ManifestReader::text(const json::Value& parent, const std::string& p
 
 std::string ManifestReader::choice(const json::Value& parent, const std::string& path, std::string_view name,
                                    std::span<const std::string_view> choices) {
-  const std::string value = text(parent, path, name, Presence::required, kMaxTitleBytes);
+  const std::string value = text(parent, path, name, Presence::required, kMaxShortCharacters);
   if (!value.empty() && std::ranges::find(choices, value) == choices.end()) {
     fault(at(path, name), "must be one of " + join(choices));
   }
@@ -206,22 +208,13 @@ void ManifestReader::check_operation(const std::string& operation, const std::st
   }
 }
 
-// "-created_at" or "status,-created_at"
-std::vector<OrderTerm> ManifestReader::order(const std::string& text, const std::string& path) {
-  std::vector<OrderTerm> terms;
-  std::size_t start = 0;
-  while (start <= text.size()) {
-    const std::size_t comma = std::min(text.find(',', start), text.size());
-    OrderTerm term;
-    term.descending = start < comma && text[start] == '-';
-    term.column = text.substr(start + (term.descending ? 1 : 0), comma - start - (term.descending ? 1 : 0));
-    check_column(term.column, path);
-    terms.push_back(std::move(term));
-    start = comma + 1;
-  }
-  if (terms.size() > kMaxKeyColumns)
-    fault(path, "names more than " + std::to_string(kMaxKeyColumns) + " columns");
-  return terms;
+// "-created_at"
+OrderTerm ManifestReader::order(const std::string& text, const std::string& path) {
+  OrderTerm term;
+  term.descending = text.starts_with('-');
+  term.column = text.substr(term.descending ? 1 : 0);
+  check_column(term.column, path);
+  return term;
 }
 
 const Resource* ManifestReader::find_resource(std::string_view name) const {
@@ -232,20 +225,20 @@ const Resource* ManifestReader::find_resource(std::string_view name) const {
 }
 
 void ManifestReader::read_head(const json::Value& document) {
-  manifest_.name = text(document, "", "name", Presence::required, kMaxTitleBytes);
+  manifest_.name = text(document, "", "name", Presence::required, kMaxShortCharacters);
   if (!manifest_.name.empty() && !is_pack_name(manifest_.name)) {
     fault("/name", "must be [a-z][a-z0-9-]*, at most 40 bytes");
   }
-  manifest_.title = text(document, "", "title", Presence::required, kMaxTitleBytes);
-  manifest_.description = text(document, "", "description", Presence::required, kMaxDescriptionBytes);
-  manifest_.version = text(document, "", "version", Presence::required, kMaxTitleBytes);
+  manifest_.title = text(document, "", "title", Presence::required, kMaxShortCharacters);
+  manifest_.description = text(document, "", "description", Presence::required, kMaxLongCharacters);
+  manifest_.version = text(document, "", "version", Presence::required, kMaxShortCharacters);
   if (!manifest_.version.empty() && !parse_pack_version(manifest_.version)) {
     fault("/version", "must be MAJOR.MINOR.PATCH, for example 1.4.0");
   }
   constexpr std::array<std::string_view, 3> kTiers = {"pool", "schema", "database"};
   manifest_.default_tier = parse_tier(choice(document, "", "default_tier", kTiers)).value_or(Tier::pool);
-  manifest_.default_plan = text(document, "", "default_plan", Presence::required, kMaxTitleBytes);
-  manifest_.services = strings(document, "", "services", Presence::optional);
+  manifest_.default_plan = text(document, "", "default_plan", Presence::required, kMaxShortCharacters);
+  manifest_.services = strings(document, "", "services", Presence::required);
   for (std::size_t i = 0; i < manifest_.services.size(); ++i) {
     if (std::ranges::find(kServices, manifest_.services[i]) == kServices.end()) {
       fault(at("/services", i), "must be one of " + join(kServices));
@@ -256,11 +249,12 @@ void ManifestReader::read_head(const json::Value& document) {
 void ManifestReader::read_features(const json::Value* features) {
   const json::Object* members = object(features, "/features", {});
   if (members == nullptr) return;
+  if (members->empty()) fault("/features", "must declare at least one feature");
   for (const auto& [name, value] : *members) {
     const std::string path = at("/features", name);
     if (!is_operation_name(name)) fault(path, "must be named like lead:read");
     const std::string* description = value.as_string();
-    if (description == nullptr || description->empty() || description->size() > kMaxDescriptionBytes) {
+    if (description == nullptr || description->empty() || utf8_length(*description) > kMaxShortCharacters) {
       fault(path, "must be a description in words");
       continue;
     }
@@ -269,7 +263,6 @@ void ManifestReader::read_features(const json::Value* features) {
 }
 
 void ManifestReader::read_limits(const json::Value* limits) {
-  if (limits == nullptr) return;
   const json::Object* members = object(limits, "/limits", {});
   if (members == nullptr) return;
   for (const auto& [name, value] : *members) {
@@ -278,9 +271,9 @@ void ManifestReader::read_limits(const json::Value* limits) {
     if (object(&value, path, {"description", "unit", "resource"}) == nullptr) continue;
     Limit limit;
     limit.name = name;
-    limit.description = text(value, path, "description", Presence::required, kMaxDescriptionBytes);
-    limit.unit = text(value, path, "unit", Presence::required, kMaxTitleBytes);
-    limit.resource = text(value, path, "resource", Presence::optional, kMaxTitleBytes);
+    limit.description = text(value, path, "description", Presence::required, kMaxShortCharacters);
+    limit.unit = text(value, path, "unit", Presence::required, kMaxUnitCharacters);
+    limit.resource = text(value, path, "resource", Presence::optional, kMaxShortCharacters);
     if (!limit.resource.empty() && find_resource(limit.resource) == nullptr) {
       fault(at(path, "resource"), "is not declared in /resources");
     }
@@ -306,9 +299,9 @@ void ManifestReader::read_plan(const std::string& name, const json::Value& value
   Plan plan;
   plan.name = name;
   if (object(&value, path, {"title", "description", "support", "limits", "features"}) != nullptr) {
-    plan.title = text(value, path, "title", Presence::required, kMaxTitleBytes);
-    plan.description = text(value, path, "description", Presence::optional, kMaxDescriptionBytes);
-    plan.support = text(value, path, "support", Presence::optional, kMaxTitleBytes);
+    plan.title = text(value, path, "title", Presence::required, kMaxShortCharacters);
+    plan.description = text(value, path, "description", Presence::optional, kMaxLongCharacters);
+    plan.support = text(value, path, "support", Presence::optional, kMaxShortCharacters);
     const Names features = strings(value, path, "features", Presence::required);
     for (std::size_t i = 0; i < features.size(); ++i)
       check_operation(features[i], at(at(path, "features"), i));
@@ -337,7 +330,6 @@ void ManifestReader::read_plan(const std::string& name, const json::Value& value
 }
 
 void ManifestReader::read_settings(const json::Value* settings) {
-  if (settings == nullptr) return;
   const json::Object* members = object(settings, "/settings", {});
   if (members == nullptr) return;
   for (const auto& [name, value] : *members) {
@@ -354,7 +346,7 @@ void ManifestReader::read_setting(const std::string& name, const json::Value& va
   Setting setting;
   setting.name = name;
   setting.type = choice(value, path, "type", kSettingTypes);
-  setting.description = text(value, path, "description", Presence::required, kMaxDescriptionBytes);
+  setting.description = text(value, path, "description", Presence::required, kMaxShortCharacters);
   const bool numeric = setting.type == "integer" || setting.type == "number";
   const auto bound = [&](std::string_view member, std::optional<std::int64_t>& target) {
     const json::Value* given = value.find(member);
@@ -374,7 +366,9 @@ void ManifestReader::read_setting(const std::string& name, const json::Value& va
   }
   if (const json::Value* allowed = value.find("enum"); allowed != nullptr) {
     const json::Array* items = allowed->as_array();
-    if (items == nullptr || items->empty() || items->size() > kMaxMembers) {
+    if (setting.type == "boolean" || setting.type == "object") {
+      fault(at(path, "enum"), "fits only the types string, integer and number");
+    } else if (items == nullptr || items->empty() || items->size() > kMaxMembers) {
       fault(at(path, "enum"), "must be an array with at least one value");
     } else {
       for (std::size_t i = 0; i < items->size(); ++i) {
@@ -432,22 +426,22 @@ void ManifestReader::read_resource(const std::string& name, const json::Value& v
   if (object(&value, path,
              {"description", "relation", "operations", "natural_key", "default_order", "orders",
               "personal_data", "read_only"}) != nullptr) {
-    resource.description = text(value, path, "description", Presence::required, kMaxDescriptionBytes);
+    resource.description = text(value, path, "description", Presence::required, kMaxLongCharacters);
     if (value.find("relation") != nullptr) {
-      resource.relation = text(value, path, "relation", Presence::required, kMaxTitleBytes);
+      resource.relation = text(value, path, "relation", Presence::required, kMaxShortCharacters);
       if (!is_simple_name(resource.relation)) {
         fault(at(path, "relation"), "is not a name ([a-z][a-z0-9_]*, at most 63 bytes)");
       }
     }
     read_operations(resource, value.find("operations"), at(path, "operations"));
     resource.natural_key = column_names(value, path, "natural_key");
-    if (resource.natural_key.size() > kMaxKeyColumns) {
-      fault(at(path, "natural_key"), "names more than " + std::to_string(kMaxKeyColumns) + " columns");
+    if (value.find("natural_key") != nullptr &&
+        (resource.natural_key.empty() || resource.natural_key.size() > kMaxKeyColumns)) {
+      fault(at(path, "natural_key"), "must name 1 to " + std::to_string(kMaxKeyColumns) + " columns");
     }
     const Names defaults = strings(value, path, "default_order", Presence::required);
     for (std::size_t i = 0; i < defaults.size(); ++i) {
-      const auto terms = order(defaults[i], at(at(path, "default_order"), i));
-      resource.default_order.insert(resource.default_order.end(), terms.begin(), terms.end());
+      resource.default_order.push_back(order(defaults[i], at(at(path, "default_order"), i)));
     }
     if (defaults.empty() && value.find("default_order") != nullptr &&
         value.find("default_order")->as_array() != nullptr) {
@@ -455,7 +449,7 @@ void ManifestReader::read_resource(const std::string& name, const json::Value& v
     }
     const Names orders = strings(value, path, "orders", Presence::optional);
     for (std::size_t i = 0; i < orders.size(); ++i) {
-      resource.orders.push_back(order(orders[i], at(at(path, "orders"), i)));
+      resource.orders.emplace_back(1, order(orders[i], at(at(path, "orders"), i)));
     }
     const Names personal = column_names(value, path, "personal_data");
     const Names fixed = column_names(value, path, "read_only");
@@ -472,12 +466,13 @@ void ManifestReader::read_operations(Resource& resource, const json::Value* oper
   if (members == nullptr) return;
   for (const auto& [verb_name, verb] : kVerbs) {
     if (operations->find(verb_name) == nullptr) continue;
-    const std::string operation = text(*operations, path, verb_name, Presence::required, kMaxTitleBytes);
+    const std::string operation = text(*operations, path, verb_name, Presence::required, kMaxShortCharacters);
     check_operation(operation, at(path, verb_name));
     resource.operations.emplace(verb, operation);
   }
   const auto offers = [&](Verb verb) { return resource.operations.contains(verb); };
-  if (!offers(Verb::read)) fault(at(path, "read"), "is missing: what cannot be read is no resource");
+  if (resource.operations.empty()) fault(path, "must name at least one verb");
+  if (offers(Verb::export_rows) && !offers(Verb::read)) fault(at(path, "export"), "needs read as well");
   if (offers(Verb::import_rows) && !offers(Verb::create)) fault(at(path, "import"), "needs create as well");
   if (!offers(Verb::export_rows) && offers(Verb::read)) {
     resource.operations.emplace(Verb::export_rows, resource.operations.at(Verb::read));
@@ -494,8 +489,8 @@ void ManifestReader::read_functions(const json::Value* functions) {
     if (object(&value, path, {"description", "operation"}) == nullptr) continue;
     Function function;
     function.name = name;
-    function.description = text(value, path, "description", Presence::required, kMaxDescriptionBytes);
-    function.operation = text(value, path, "operation", Presence::required, kMaxTitleBytes);
+    function.description = text(value, path, "description", Presence::required, kMaxLongCharacters);
+    function.operation = text(value, path, "operation", Presence::required, kMaxShortCharacters);
     check_operation(function.operation, at(path, "operation"));
     manifest_.functions.push_back(std::move(function));
   }
@@ -513,8 +508,8 @@ void ManifestReader::read_sample_data(const json::Value* samples) {
     const json::Value& item = (*items)[i];
     if (object(&item, path, {"resource", "file"}) == nullptr) continue;
     SampleFile sample;
-    sample.resource = text(item, path, "resource", Presence::required, kMaxTitleBytes);
-    sample.file = text(item, path, "file", Presence::required, kMaxTitleBytes);
+    sample.resource = text(item, path, "resource", Presence::required, kMaxShortCharacters);
+    sample.file = text(item, path, "file", Presence::required, kMaxShortCharacters);
     if (!sample.resource.empty() && find_resource(sample.resource) == nullptr) {
       fault(at(path, "resource"), "is not declared in /resources");
     }
@@ -540,13 +535,13 @@ void ManifestReader::read_metrics(const json::Value* metrics) {
 void ManifestReader::read_metric(const json::Value& value, const std::string& path) {
   if (object(&value, path, {"name", "help", "resource", "on", "labels"}) == nullptr) return;
   Metric metric;
-  metric.name = text(value, path, "name", Presence::required, kMaxTitleBytes);
-  metric.help = text(value, path, "help", Presence::required, kMaxDescriptionBytes);
-  metric.resource = text(value, path, "resource", Presence::required, kMaxTitleBytes);
+  metric.name = text(value, path, "name", Presence::required, kMaxShortCharacters);
+  metric.help = text(value, path, "help", Presence::required, kMaxShortCharacters);
+  metric.resource = text(value, path, "resource", Presence::required, kMaxShortCharacters);
   metric.on = choice(value, path, "on", kMetricEvents);
   metric.labels = column_names(value, path, "labels");
   if (!metric.name.empty() && !is_metric_name(metric.name))
-    fault(at(path, "name"), "must be [a-z][a-z0-9_]*");
+    fault(at(path, "name"), "must be named like tenant_leads_created_total");
   if (!metric.resource.empty() && find_resource(metric.resource) == nullptr) {
     fault(at(path, "resource"), "is not declared in /resources");
   }

@@ -58,7 +58,7 @@ void find_missing_columns(Findings& findings, const CatalogRelation& relation, c
                           const Manifest& manifest) {
   const auto require = [&](const std::string& column, std::string_view where) {
     if (relation.find_column(column) != nullptr) return;
-    findings.emplace_back("column-unknown", resource.name + "." + column,
+    findings.emplace_back("column-missing", resource.name + "." + column,
                           "pack.json names the column in " + std::string(where) + " of " + resource.name +
                               ", but " + relation.name + " has no such column",
                           "Correct the name, or add the column in a migration.");
@@ -106,8 +106,8 @@ void find_missing_functions(Findings& findings, const Catalog& catalog, const Ma
 void check_uniqueness(Findings& findings, const CatalogRelation& relation, const Resource& resource) {
   const std::string table = pg::quote_name(relation.name);
   const std::vector<std::string> id_alone(1, std::string(kIdColumn));
-  if (!is_unique(relation, id_alone)) {
-    findings.emplace_back("id-not-unique", resource.name, "id is not unique within a tenant",
+  if (relation.find_column(kIdColumn) != nullptr && !is_unique(relation, id_alone)) {
+    findings.emplace_back("id-missing", resource.name, "id is not unique within a tenant",
                           "ALTER TABLE " + table + " ADD UNIQUE (tenant_id, id);");
   }
   if (!resource.natural_key.empty() && !is_unique(relation, resource.natural_key)) {
@@ -130,7 +130,7 @@ void check_order(Findings& findings, const CatalogRelation& relation, const Reso
   for (const OrderTerm& term : terms)
     list += ", " + pg::quote_name(term.column) + (term.descending ? " DESC" : "");
   findings.emplace_back(
-      "order-without-index", resource.name + "." + in_words(terms),
+      "order-not-indexed", resource.name + "." + in_words(terms),
       "the order " + in_words(terms) + " is promised, but no index begins with tenant_id and it",
       "CREATE INDEX ON " + pg::quote_name(relation.name) + " (" + list + ");");
 }
@@ -142,10 +142,7 @@ void check_table(Findings& findings, const CatalogRelation& relation, const Reso
                           "Name the partitioned table in \"relation\".");
   }
   check_uniqueness(findings, relation, resource);
-  check_order(findings, relation, resource, resource.default_order);
-  for (const auto& order : resource.orders) {
-    if (in_words(order) != in_words(resource.default_order)) check_order(findings, relation, resource, order);
-  }
+  for (const auto& order : resource.orders) check_order(findings, relation, resource, order);
 }
 
 void check_view(Findings& findings, const CatalogRelation& relation, const Resource& resource,
@@ -177,7 +174,7 @@ std::vector<Finding> find_missing_parts(const Catalog& catalog, const Manifest& 
     const auto found = catalog.relations.find(resource.relation);
     if (found == catalog.relations.end() ||
         (!found->second.is_table() && found->second.kind != RelationKind::view)) {
-      findings.emplace_back("relation-missing", resource.name,
+      findings.emplace_back("resource-relation-missing", resource.name,
                             "there is no table or view " + resource.relation + " behind the resource",
                             "Create it in a migration, or name another in \"relation\".");
       continue;
@@ -202,7 +199,7 @@ std::vector<Finding> find_broken_promises(const Catalog& catalog, const Manifest
     if (relation.kind == RelationKind::view) check_view(findings, relation, resource, manifest);
     for (const Column& column : relation.columns) {
       if (!is_reserved_column(column.name)) continue;
-      findings.emplace_back("column-reserved", resource.name + "." + column.name,
+      findings.emplace_back("column-name-reserved", resource.name + "." + column.name,
                             "the data API uses this name for a query parameter",
                             "ALTER TABLE " + pg::quote_name(relation.name) + " RENAME COLUMN " +
                                 pg::quote_name(column.name) + " TO …;");

@@ -80,7 +80,7 @@ TEST(Manifest, ReadsEverything) {
   ASSERT_EQ(leads.default_order.size(), 1U);
   EXPECT_EQ(leads.default_order[0].column, "created_at");
   EXPECT_TRUE(leads.default_order[0].descending);
-  ASSERT_EQ(leads.orders.size(), 1U);
+  ASSERT_EQ(leads.orders.size(), 2U);
   EXPECT_FALSE(leads.orders[0][0].descending);
   EXPECT_TRUE(manifest.personal_data.at("leads").contains("email"));
   EXPECT_TRUE(manifest.read_only.at("leads").contains("created_at"));
@@ -91,14 +91,18 @@ TEST(Manifest, ReadsEverything) {
   EXPECT_THAT(manifest.metrics[0].labels, ElementsAre("status"));
 }
 
-TEST(Manifest, OrdersMayNameSeveralColumns) {
-  const auto parsed = parse_manifest(edited("/resources/leads/orders", of(R"(["status,-created_at"])")));
+TEST(Manifest, ResourcesMayBeWriteOnly) {
+  const auto parsed =
+      parse_manifest(edited("/resources/notes/operations", of(R"({"create": "lead:write"})")));
   ASSERT_TRUE(parsed.ok());
-  const auto& order = parsed->resources[0].orders[0];
-  ASSERT_EQ(order.size(), 2U);
-  EXPECT_EQ(order[0].column, "status");
-  EXPECT_EQ(order[1].column, "created_at");
-  EXPECT_TRUE(order[1].descending);
+  EXPECT_EQ(parsed->resources[1].operations.size(), 1U);
+}
+
+TEST(Manifest, LengthsAreCountedInCharacters) {
+  std::string title;
+  for (int i = 0; i < 200; ++i) title += "ü";
+  EXPECT_TRUE(faults_of(edited("/title", title)).empty());
+  EXPECT_THAT(faults_of(edited("/title", title + "ü")), ElementsAre("/title"));
 }
 
 TEST(Manifest, EveryFaultIsNamedWithItsPath) {
@@ -154,7 +158,16 @@ TEST(Manifest, EveryFaultIsNamedWithItsPath) {
        R"({"description": "d", "default_order": ["id"], "operations": {"read": "lead:read"}})"},
       {"/resources/leads/relation", "/resources/leads/relation", R"("public.leads")"},
       {"/resources/leads/operations", "/resources/leads/operations", "null"},
-      {"/resources/leads/operations/read", "/resources/leads/operations/read", "null"},
+      {"/resources/leads/operations", "/resources/leads/operations", "{}"},
+      {"/resources/leads/operations/export", "/resources/leads/operations",
+       R"({"create": "lead:write", "export": "lead:read"})"},
+      {"/resources/leads/natural_key", "/resources/leads/natural_key", "[]"},
+      {"/services", "/services", "null"},
+      {"/limits", "/limits", "null"},
+      {"/settings", "/settings", "null"},
+      {"/features", "/features", "{}"},
+      {"/settings/b/enum", "/settings/b",
+       R"({"type": "boolean", "default": true, "enum": [true], "description": "d"})"},
       {"/resources/leads/operations/read", "/resources/leads/operations/read", R"("lead:fly")"},
       {"/resources/leads/operations/fly", "/resources/leads/operations/fly", R"("lead:read")"},
       {"/resources/leads/operations/import", "/resources/leads/operations/create", "null"},
@@ -165,7 +178,7 @@ TEST(Manifest, EveryFaultIsNamedWithItsPath) {
       {"/resources/leads/default_order", "/resources/leads/default_order", "null"},
       {"/resources/leads/default_order", "/resources/leads/default_order", "[]"},
       {"/resources/leads/default_order/0", "/resources/leads/default_order", R"(["--id"])"},
-      {"/resources/leads/orders/0", "/resources/leads/orders", R"(["id,"])"},
+      {"/resources/leads/orders/0", "/resources/leads/orders", R"(["id,status"])"},
       {"/resources/leads/personal_data/0", "/resources/leads/personal_data", "[1]"},
       {"/resources/leads/read_only", "/resources/leads/read_only", R"("id")"},
       {"/functions/lead_counts/operation", "/functions/lead_counts/operation", R"("lead:fly")"},
@@ -176,7 +189,7 @@ TEST(Manifest, EveryFaultIsNamedWithItsPath) {
       {"/sample_data", "/sample_data", "{}"},
       {"/metrics/0/on", "/metrics/0/on", R"("poke")"},
       {"/metrics/0/resource", "/metrics/0/resource", R"("deals")"},
-      {"/metrics/0/name", "/metrics/0/name", R"("bad-name")"},
+      {"/metrics/0/name", "/metrics/0/name", R"("leads_total")"},
       {"/metrics/0/labels", "/metrics/0/labels", R"(["a", "b", "c", "d", "e"])"},
       {"/resources/a~1b~0c", "/resources/leads2", "null"},
   };
@@ -229,7 +242,7 @@ TEST(PackNames, MigrationsAndSamplesStayInTheirFolders) {
   }
   EXPECT_TRUE(is_sample_path("sample/leads_2.csv"));
   for (const char* bad :
-       {"leads.csv", "sample/.csv", "sample/a/b.csv", "sample/..csv", "sample/a.txt", "/sample/a.csv"}) {
+       {"leads.csv", "sample/.csv", "sample/a/b.csv", "sample/.x.csv", "sample/a.txt", "/sample/a.csv"}) {
     EXPECT_FALSE(is_sample_path(bad)) << bad;
   }
 }

@@ -18,7 +18,7 @@ inline constexpr const char* kManifest = R"json({
              "all": {"title": "All", "limits": {"leads": -1}, "features": ["lead:read", "lead:write"]}},
   "settings": {"timezone": {"type": "string", "default": "UTC", "description": "Time zone"}},
   "resources": {
-    "leads": {"description": "Leads", "natural_key": ["email"], "default_order": ["-created_at"], "orders": ["email"],
+    "leads": {"description": "Leads", "natural_key": ["email"], "default_order": ["-created_at"], "orders": ["email", "-created_at"],
               "personal_data": ["email"], "read_only": ["created_at"],
               "operations": {"read": "lead:read", "create": "lead:write", "update": "lead:write", "delete": "lead:write",
                              "import": "lead:write"}},
@@ -30,7 +30,7 @@ inline constexpr const char* kManifest = R"json({
   "functions": {"lead_counts": {"description": "Leads by status", "operation": "lead:read"},
                 "lead_total": {"description": "All leads", "operation": "lead:read"}},
   "sample_data": [{"resource": "leads", "file": "sample/leads.csv"}],
-  "metrics": [{"name": "leads_total", "help": "Leads", "resource": "leads", "on": "create", "labels": ["status"]}]
+  "metrics": [{"name": "tenant_leads_total", "help": "Leads", "resource": "leads", "on": "create", "labels": ["status"]}]
 })json";
 
 inline constexpr const char* kTables = R"sql(
@@ -91,7 +91,7 @@ RETURN (SELECT count(*) FROM leads l WHERE l.value >= minimum);
 inline json::Value manifest_document() { return json::parse(kManifest).value(); }
 inline Manifest manifest() { return parse_manifest(manifest_document()).value(); }
 
-// `edit` changes the manifest before it is parsed; the caller makes sure that it stays valid.
+// The document must be valid.
 inline Bundle bundle(std::vector<std::string> migrations, json::Value document) {
   Bundle made;
   made.manifest_document = std::move(document);

@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::size_t kMaxPackNameBytes = 40;
 constexpr std::size_t kMaxNameBytes = 63;
-constexpr std::size_t kMaxOperationBytes = 100;
-constexpr std::size_t kMaxMetricBytes = 100;
+constexpr std::size_t kMaxOperationBytes = 127;
+constexpr std::size_t kMaxMetricStemBytes = 80;
 constexpr std::size_t kMaxMigrationNameBytes = 63;
-constexpr std::size_t kMaxSamplePathBytes = 100;
+constexpr std::size_t kMaxSampleStemBytes = 100;
 constexpr std::size_t kMaxVersionPartDigits = 9;
 
 constexpr std::array<std::string_view, 7> kReservedColumns = {"select", "order",       "limit", "cursor",
@@ -37,12 +37,20 @@ bool is_word(std::string_view text) {
 
 bool is_pack_name(std::string_view text) { return is_name(text, '-', kMaxPackNameBytes); }
 bool is_simple_name(std::string_view text) { return is_name(text, '_', kMaxNameBytes); }
-bool is_metric_name(std::string_view text) { return is_name(text, '_', kMaxMetricBytes); }
+
+bool is_metric_name(std::string_view text) {
+  constexpr std::string_view kStart = "tenant_";
+  constexpr std::string_view kEnding = "_total";
+  if (text.size() <= kStart.size() + kEnding.size() || !text.starts_with(kStart) || !text.ends_with(kEnding))
+    return false;
+  const auto stem = text.substr(kStart.size(), text.size() - kStart.size() - kEnding.size());
+  return stem.size() <= kMaxMetricStemBytes && is_word(stem);
+}
 
 bool is_operation_name(std::string_view text) {
   const auto parts = split(text, ':');
-  return parts.size() == 2 && text.size() <= kMaxOperationBytes && is_name(parts[0], '_', kMaxNameBytes) &&
-         is_name(parts[1], '_', kMaxNameBytes);
+  return parts.size() == 2 && text.size() <= kMaxOperationBytes &&
+         is_name(parts[0], '_', kMaxOperationBytes) && is_name(parts[1], '_', kMaxOperationBytes);
 }
 
 bool is_migration_name(std::string_view text) {
@@ -53,9 +61,15 @@ bool is_migration_name(std::string_view text) {
 bool is_sample_path(std::string_view text) {
   constexpr std::string_view kFolder = "sample/";
   constexpr std::string_view kEnding = ".csv";
-  return text.size() > kFolder.size() + kEnding.size() && text.size() <= kMaxSamplePathBytes &&
-         text.starts_with(kFolder) && text.ends_with(kEnding) &&
-         is_word(text.substr(kFolder.size(), text.size() - kFolder.size() - kEnding.size()));
+  if (text.size() <= kFolder.size() + kEnding.size() || !text.starts_with(kFolder) ||
+      !text.ends_with(kEnding))
+    return false;
+  const auto stem = text.substr(kFolder.size(), text.size() - kFolder.size() - kEnding.size());
+  const auto fits = [](char c) {
+    return is_lower(c) || is_digit(c) || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-';
+  };
+  return stem.size() <= kMaxSampleStemBytes && stem[0] != '.' && stem[0] != '-' &&
+         std::ranges::all_of(stem, fits);
 }
 
 bool is_reserved_column(std::string_view text) {

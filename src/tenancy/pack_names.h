@@ -15,10 +15,10 @@ inline constexpr std::string_view kIdColumn = "id";
 
 bool is_pack_name(std::string_view text);       // [a-z][a-z0-9-]{0,39}
 bool is_simple_name(std::string_view text);     // [a-z][a-z0-9_]{0,62}
-bool is_operation_name(std::string_view text);  // [a-z][a-z0-9_]*:[a-z][a-z0-9_]*, at most 100 bytes
-bool is_metric_name(std::string_view text);     // [a-z][a-z0-9_]{0,99}
+bool is_operation_name(std::string_view text);  // [a-z][a-z0-9_]*:[a-z][a-z0-9_]*, at most 127 bytes
+bool is_metric_name(std::string_view text);     // tenant_[a-z0-9_]{1,80}_total
 bool is_migration_name(std::string_view text);  // [0-9]{4}_[a-z0-9_]{1,58}
-bool is_sample_path(std::string_view text);     // sample/[a-z0-9_]+.csv
+bool is_sample_path(std::string_view text);     // sample/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}.csv
 // Query parameters of the data API; a column of that name could not be filtered.
 bool is_reserved_column(std::string_view text);
 

@@ -179,11 +179,12 @@ TEST_F(Packs, WhatMigrationsMustNotDoIsFound) {
       {{"migration-changes-settings 0003_step"}, "SET search_path = public"},
       {{"migration-failed 0003_step"}, "CREATE TABLE leads (id int)"},
       {{"migration-failed 0003_step"}, "CREATE ROLE more"},
-      {{"granted-to-public leads", "granted-to-public lead_total", "granted-to-other-role leads",
-        "grant-too-wide leads", "grant-too-wide leads.tenant_id", "view-without-security-invoker all_leads",
-        "outside-schema schema elsewhere", "outside-schema table rowhouse.things",
-        "outside-schema extension citext", "outside-schema function rowhouse.tenant_id()",
-        "outside-schema table rowhouse.idempotency_keys", "outside-schema settings of a role or database",
+      {{"grant-to-public leads", "grant-to-public lead_total", "grant-in-migration leads",
+        "grant-in-migration leads", "grant-in-migration leads.tenant_id",
+        "view-not-security-invoker all_leads", "outside-schema schema elsewhere",
+        "outside-schema table rowhouse.things", "outside-schema extension citext",
+        "outside-schema function rowhouse.tenant_id()", "outside-schema table rowhouse.idempotency_keys",
+        "outside-schema settings of a role or database",
         "outside-schema default privileges on new relations belonging to role tenant_owner"},
        "GRANT SELECT ON leads TO PUBLIC; GRANT EXECUTE ON FUNCTION lead_total TO PUBLIC;"
        "GRANT SELECT ON leads TO platform_service; GRANT TRUNCATE ON leads TO tenant_service;"

@@ -75,6 +75,8 @@ WITH inside AS (
               WHERE datname = pg_catalog.current_database()
 )
 SELECT class_id::text || ' ' || id, version::text, pg_catalog.pg_describe_object(class_id, id, 0) FROM entry
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend e  -- the extension is reported, not its parts
+                    WHERE e.classid = class_id AND e.objid = id AND e.deptype = 'e')
  UNION ALL
 SELECT 'column ' || a.attrelid || ' ' || a.attnum, a.xmin::text,
        'column ' || a.attname || ' of ' || a.attrelid::pg_catalog.regclass

@@ -214,9 +214,19 @@ Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Te
   } else {
     failure = std::move(furnished).error();
   }
-  auto undone = co_await clear_away(std::move(tenant), "tenant.creation_undone", std::move(actor));
+  auto undone = co_await undo(std::move(tenant), std::move(actor));
   if (!undone.ok()) observe::process_log().write_error("tenant_creation_not_undone", undone.error());
   co_return std::move(*failure);
+}
+
+Task<Result<void>> TenantService::Impl::undo(std::shared_ptr<const Tenant> tenant, Actor actor) {
+  const CallOptions options{deadline_in(kClearDeadline)};
+  // Active, if only the answer to the last step was lost: nobody may use it any more before it is taken away.
+  for (const TenantStatus from : {TenantStatus::provisioning, TenantStatus::active}) {
+    CO_TRY_DO(
+        co_await set_status(*tenant, from, TenantStatus::deleting, "tenant.creation_failed", actor, options));
+  }
+  co_return co_await clear_away(std::move(tenant), "tenant.creation_undone", std::move(actor));
 }
 
 Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor, CallOptions options) {

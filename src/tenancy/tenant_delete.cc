@@ -8,17 +8,13 @@ namespace rowhouse::tenancy {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-// Undoing and sweeping have a deadline of their own: a request that ran out of time must still leave nothing.
-constexpr auto kClearDeadline = 10min;
 constexpr std::string_view kStaleAfter = "10 minutes";
 constexpr std::size_t kMaxSwept = 1'000;
 
 const std::string& delete_sql() {
   static const std::string sql =
-      "WITH t AS (DELETE FROM platform.tenants WHERE id = $1::uuid AND status = ANY "
-      "(pg_catalog.string_to_array('provisioning,deleting', ',')) RETURNING *), recorded AS (" +
+      "WITH t AS (DELETE FROM platform.tenants WHERE id = $1::uuid AND status = 'deleting' "
+      "RETURNING *), recorded AS (" +
       audit::insert_sql(2, "t") + "), announced AS (" + outbox_sql(2 + audit::kChangeParameters, "t") +
       ") SELECT id FROM t";
   return sql;
@@ -80,6 +76,9 @@ Task<Result<void>> TenantService::Impl::clear_away(std::shared_ptr<const Tenant>
 
 Task<Result<void>> TenantService::remove(std::string id_or_slug, Actor actor, CallOptions options) {
   CO_TRY(auto tenant, co_await impl_->read(std::move(id_or_slug), options));
+  if (tenant->status == TenantStatus::provisioning) {
+    co_return Error(ErrorCode::conflict, "the tenant is being created; delete it when that has ended");
+  }
   const auto instances_statement = about(kHasInstancesSql, tenant->id);
   CO_TRY(const auto instances, co_await impl_->platform.run(nullptr, instances_statement, options));
   if (instances.size() > 0) {
@@ -96,6 +95,18 @@ Task<Result<void>> TenantService::remove(std::string id_or_slug, Actor actor, Ca
   co_return co_await impl_->clear_away(std::move(tenant), "tenant.deleted", std::move(actor));
 }
 
+Task<Result<std::size_t>> TenantService::Impl::sweep_one(std::shared_ptr<const Tenant> tenant,
+                                                         CallOptions options) {
+  Actor server("server", "");
+  if (tenant->status == TenantStatus::provisioning) {
+    CO_TRY(const auto closed, co_await set_status(*tenant, TenantStatus::provisioning, TenantStatus::deleting,
+                                                  "tenant.creation_abandoned", server, options));
+    if (closed == nullptr) co_return std::size_t{0};  // it was finished after all
+  }
+  CO_TRY_DO(co_await clear_away(std::move(tenant), "tenant.swept", std::move(server)));
+  co_return std::size_t{1};
+}
+
 Task<Result<std::size_t>> TenantService::sweep(SweepScope scope, CallOptions options) {
   pg::Params params;
   params.emplace_back(scope == SweepScope::stale ? pg::Param(kStaleAfter) : std::nullopt);
@@ -107,10 +118,9 @@ Task<Result<std::size_t>> TenantService::sweep(SweepScope scope, CallOptions opt
   for (std::size_t row = 0; row < rows.size(); ++row) {
     CO_TRY(auto tenant, tenant_from_row(rows, row, 0, find_pack));
     const std::string slug = tenant->slug;
-    Actor server("server", "");
-    auto cleared = co_await impl_->clear_away(std::move(tenant), "tenant.swept", std::move(server));
+    auto cleared = co_await impl_->sweep_one(std::move(tenant), options);
     if (cleared.ok()) {
-      ++swept;
+      swept += *cleared;
       continue;
     }
     // One that cannot be cleared must not keep the others.

@@ -1,6 +1,7 @@
 // Inside TenantService; for its own .cc files alone.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,10 @@
 #include "tenancy/tenants.h"
 
 namespace rowhouse::tenancy {
+
+// Undoing, deleting and sweeping have a deadline of their own: a request that ran out of time, or whose
+// client went away, must still leave nothing.
+inline constexpr std::chrono::minutes kClearDeadline{10};
 
 struct TenantService::Impl {
   Impl(const Cluster& service_cluster, pg::Pool& pool, PackStore& pack_store, Registry& tenant_registry,
@@ -57,9 +62,13 @@ struct TenantService::Impl {
   Task<Result<CreatedTenant>> finish(std::shared_ptr<const Tenant> tenant, std::string api_key,
                                      NewTenant::SampleRows samples, Actor actor, CallOptions options);
 
-  // Removes a tenant that is being deleted or was never finished, wherever it had got to. Takes as long as it
-  // takes: `options` may be those of a request that has failed by its deadline already.
+  // Takes back a creation that failed.
+  Task<Result<void>> undo(std::shared_ptr<const Tenant> tenant, Actor actor);
+  // Removes a tenant whose status is `deleting`, wherever its creation or deletion had got to.
   Task<Result<void>> clear_away(std::shared_ptr<const Tenant> tenant, std::string action, Actor actor);
+
+  // 1 if it was cleared away, 0 if there was nothing to clear.
+  Task<Result<std::size_t>> sweep_one(std::shared_ptr<const Tenant> tenant, CallOptions options);
 
   const Cluster& cluster;
   pg::Pool& platform;

@@ -77,11 +77,11 @@ TEST_F(TenantsTest, DeletingAPoolTenantTouchesNobodyElse) {
   sql.run(
       "INSERT INTO app.leads (tenant_id, email) SELECT " + id +
       ", 'l' || g || '@example.com' FROM "
-      "generate_series(1, 12000) g; "
+      "generate_series(1, 6000) g; "
       "INSERT INTO app.notes (tenant_id, lead_id, body) SELECT tenant_id, id, 'note' FROM app.leads WHERE "
       "tenant_id = " +
       id +
-      "; "
+      " LIMIT 50; "
       "INSERT INTO app.events (tenant_id, what) SELECT " +
       id +
       ", 'e' FROM generate_series(1, 100); "
@@ -298,6 +298,31 @@ TEST_F(TenantsTest, ABusyTemplateIsWaitedFor) {
   run(group.join());
   ASSERT_TRUE(results.at(0).ok()) << results.at(0).error().message;
   remove(*results.at(0)->tenant);
+}
+
+// The connection broke just as the tenant became active, say: what was promised to nobody is taken back.
+TEST_F(TenantsTest, ATenantThatBecameActiveUnnoticedIsTakenBackToo) {
+  const auto before = inventory();
+  const auto make_active = [](std::shared_ptr<const Tenant> tenant, const std::vector<SampleData>&,
+                              CallOptions) -> Task<Result<std::size_t>> {
+    platform_sql().run("UPDATE platform.tenants SET status = 'active' WHERE id = '" + tenant->id.to_string() +
+                       "'");
+    co_return std::size_t{0};
+  };
+  tenants().wire(nullptr, make_active, nullptr);
+  auto wanted = request("Half Known", Tier::database);
+  wanted.sample_rows = NewTenant::SampleRows::load;
+  EXPECT_FALSE(try_create(wanted).ok());
+  EXPECT_EQ(inventory(), before);
+}
+
+TEST_F(TenantsTest, ATenantIsNotDeletedWhileItIsBeingMade) {
+  const auto created = create(request("In The Making"));
+  const std::string slug = created.tenant->slug;
+  platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE slug = '" + slug + "'");
+  EXPECT_EQ(run(tenants().remove(slug, tester(), patient())).error().code, ErrorCode::conflict);
+  EXPECT_EQ(*run(tenants().sweep(TenantService::SweepScope::all, patient())), 1U);
+  EXPECT_EQ(run(tenants().get(slug, patient())).error().code, ErrorCode::not_found);
 }
 
 TEST_F(TenantsTest, SampleRowsAreLoadedBeforeTheTenantIsActive) {

@@ -8,7 +8,8 @@
 
 namespace rowhouse::testing {
 
-inline tenancy::Column column(std::string name, std::string type, tenancy::ColumnKind kind, bool nullable = true) {
+inline tenancy::Column column(std::string name, std::string type, tenancy::ColumnKind kind,
+                              bool nullable = true) {
   tenancy::Column result;
   result.name = std::move(name);
   result.cast = "pg_catalog." + type.substr(0, type.find('('));

@@ -44,6 +44,7 @@ CREATE TABLE notes (
   PRIMARY KEY (tenant_id, id),
   CONSTRAINT notes_title_unique UNIQUE (tenant_id, title)
 );
+CREATE INDEX notes_by_created ON notes (tenant_id, created_at, id);
 """},
     "samples": {},
 }
