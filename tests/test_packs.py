@@ -220,7 +220,7 @@ def test_manifests_that_contradict_themselves(server, admin, tmp_path, path, val
     ("resources/notes/relation", "elsewhere", "resource-relation-missing"),
     ("resources/notes/natural_key", ["body"], "natural-key-not-unique"),
     ("resources/notes/natural_key", ["nothing"], "column-missing"),
-    ("resources/notes/orders", ["title", "-created_at"], "order-not-indexed"),
+    ("resources/notes/orders", ["title", "-body"], "order-not-indexed"),
     ("resources/notes/personal_data", ["nothing"], "column-missing"),
     ("functions", {"count_notes": {"description": "x", "operation": "note:use"}}, "function-missing"),
 ])
@@ -246,7 +246,8 @@ def test_folders_that_are_no_packs(server, tmp_path):
 def upgraded(pack, version="1.1.0"):
     newer = copy.deepcopy(pack)
     newer["manifest"]["version"] = version
-    newer["manifest"]["resources"]["tags"] = {"description": "Tags", "operations": {"read": "note:use", "create": "note:use"}}
+    newer["manifest"]["resources"]["tags"] = {"description": "Tags", "default_order": ["id"],
+                                                  "operations": {"read": "note:use", "create": "note:use"}}
     newer["migrations"]["0002_tags"] = """
 ALTER TABLE notes ADD COLUMN starred boolean NOT NULL DEFAULT false;
 CREATE TABLE tags (tenant_id uuid NOT NULL, id uuid NOT NULL DEFAULT gen_random_uuid(), word varchar(50) NOT NULL,

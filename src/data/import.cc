@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxBatchBytes = 4U << 20;
 // An import may run for hours; what must not is a single statement of it.
 constexpr auto kStatementPatience = 60s;
-const std::string kPrepare = "SET LOCAL idle_in_transaction_session_timeout = '10min'";
+const std::string kPrepare =
+    "SET LOCAL statement_timeout = '50s'; SET LOCAL idle_in_transaction_session_timeout = '10min'";
 
 CallOptions for_one_statement(CallOptions options) {
   options.deadline = std::max(options.deadline, deadline_in(kStatementPatience));

@@ -73,8 +73,13 @@ class AsioFdWatch final : public FdWatch {
   // Shared with the handlers that Asio holds: they may already be queued when the watch is destroyed.
   struct State {
     State(asio::io_context& context, int fd) : descriptor(context) {
-      boost::system::error_code ignored;  // a wait on a descriptor that cannot be watched fires at once
-      descriptor.assign(fd, ignored);
+      boost::system::error_code error;
+      descriptor.assign(fd, error);
+      // A second watch of one descriptor would report readiness for ever and burn a processor: a bug, so it ends here.
+      if (error == boost::system::errc::file_exists) {
+        std::fprintf(stderr, "descriptor %d has a watch already\n", fd);
+        std::abort();
+      }
     }
     asio::posix::stream_descriptor descriptor;
     std::function<void()> on_readable;

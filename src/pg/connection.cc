@@ -90,7 +90,8 @@ void Connection::poll_connect() {
     default:
       break;
   }
-  // libpq may have opened another socket since the last step, so each step watches anew.
+  // libpq may have opened another socket since the last step, so each step watches anew; one descriptor has one watch.
+  watch_.reset();
   watch_ = executor_.watch(PQsocket(connection_));
   if (status == PGRES_POLLING_READING) {
     watch_->when_readable([this] { poll_connect(); });
@@ -103,6 +104,7 @@ void Connection::finish_connect(Result<void> outcome) {
   connect_timer_.reset();
   if (outcome.ok()) {
     PQsetnonblocking(connection_, 1);
+    watch_.reset();
     watch_ = executor_.watch(PQsocket(connection_));
     outcome = prepare_mode();
   }
