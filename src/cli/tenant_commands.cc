@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <array>
 #include <ostream>
 
-#include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/table.h"
@@ -59,23 +57,28 @@ Result<void> copy_json_option(const Invocation& invocation, std::string_view opt
   return {};
 }
 
-// A numbered menu; the index of what was chosen. Error: cancelled when the input ends.
-Result<std::size_t> choose(const Terminal& terminal, std::string_view question,
-                           const std::vector<std::string>& lines, std::optional<std::size_t> by_default) {
+struct Choice {
+  std::string name;  // may be typed instead of the number
+  std::string text;
+};
+
+// A numbered menu; the name of what was chosen. Error: cancelled when the input ends.
+Result<std::string> choose(const Terminal& terminal, std::string_view question,
+                           const std::vector<Choice>& choices, std::optional<std::size_t> by_default) {
   terminal.err << question << '\n';
-  for (std::size_t i = 0; i < lines.size(); ++i)
-    terminal.err << fmt::format("  {}  {}\n", i + 1, printable(lines[i]));
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    terminal.err << fmt::format("  {}  {}\n", i + 1, printable(choices[i].text));
+  }
   const std::string offer = by_default.has_value() ? fmt::format(" [{}]", *by_default + 1) : "";
   for (;;) {
-    const auto answer = ask(terminal, fmt::format("Choose 1 to {}{}: ", lines.size(), offer));
+    const auto answer = ask(terminal, fmt::format("Choose 1 to {}{}: ", choices.size(), offer));
     if (!answer.has_value())
       return Error(ErrorCode::cancelled, "nothing was chosen, and nothing was created");
-    if (answer->empty() && by_default.has_value()) return *by_default;
-    const auto number = parse_int64(*answer);
-    if (number.has_value() && *number >= 1 && *number <= static_cast<std::int64_t>(lines.size())) {
-      return static_cast<std::size_t>(*number - 1);
+    if (answer->empty() && by_default.has_value()) return choices[*by_default].name;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      if (*answer == std::to_string(i + 1) || *answer == choices[i].name) return choices[i].name;
     }
-    terminal.err << fmt::format("Please answer with a number from 1 to {}.\n", lines.size());
+    terminal.err << fmt::format("Please answer with a number from 1 to {}.\n", choices.size());
   }
 }
 
@@ -84,13 +87,11 @@ Result<std::string> storage_choice(const Invocation& invocation) {
   if (invocation.has("storage")) return invocation.value("storage");
   const Terminal& terminal = invocation.terminal();
   if (!terminal.in_is_terminal || !terminal.err_is_terminal) return std::string("none");
-  constexpr std::array kChoices = {"byos", "provisioned", "none"};
-  const std::vector<std::string> lines = {"Its own storage: the customer brings a bucket or a share (byos)",
-                                          "Storage that Rowhouse provisions for it (provisioned)",
-                                          "None for now (none)"};
-  TRY(const std::size_t chosen,
-      choose(terminal, "Where shall this tenant keep its files?", lines, kChoices.size() - 1));
-  return std::string(kChoices[chosen]);
+  const std::vector<Choice> choices = {
+      {"byos", "Its own storage: the customer brings a bucket or a share (byos)"},
+      {"provisioned", "Storage that Rowhouse provisions for it (provisioned)"},
+      {"none", "None for now (none)"}};
+  return choose(terminal, "Where shall this tenant keep its files?", choices, choices.size() - 1);
 }
 
 // The credential is shown once: here, or in the file that was asked for.
@@ -125,9 +126,10 @@ Result<std::string> pack_choice(const Invocation& invocation, const ApiClient& c
     return usage_error(names.empty() ? "no pack is installed: `rowhouse pack install DIR`"
                                      : fmt::format("--pack is missing: one of {}", fmt::join(names, ", ")));
   }
-  TRY(const std::size_t chosen,
-      choose(terminal, "Which product does this tenant subscribe to?", names, std::nullopt));
-  return names[chosen];
+  std::vector<Choice> choices;
+  choices.reserve(names.size());
+  for (const std::string& name : names) choices.push_back({name, name});
+  return choose(terminal, "Which product does this tenant subscribe to?", choices, std::nullopt);
 }
 
 Result<ExitCode> create_tenant(Invocation& invocation) {

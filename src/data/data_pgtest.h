@@ -34,6 +34,8 @@ inline constexpr const char* kZooManifest = R"json({
     "sightings": {"description": "Sightings", "default_order": ["id"],
       "operations": {"read": "zoo:read", "create": "zoo:write", "update": "zoo:write", "delete": "zoo:write",
                      "import": "zoo:write"}},
+    "hosts": {"description": "Hosts, by address", "default_order": ["id"],
+      "operations": {"read": "zoo:read", "create": "zoo:write", "update": "zoo:write", "delete": "zoo:write"}},
     "tame_animals": {"description": "Tame animals", "default_order": ["id"], "operations": {"read": "zoo:read"}},
     "locked": {"description": "Guarded by a feature that no plan has", "relation": "animals", "default_order": ["id"],
       "operations": {"read": "zoo:never"}}
@@ -84,6 +86,7 @@ CREATE TABLE sightings (
 ) PARTITION BY HASH (tenant_id);
 CREATE TABLE sightings_0 PARTITION OF sightings FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE sightings_1 PARTITION OF sightings FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE hosts (tenant_id uuid NOT NULL, id inet NOT NULL, name text, PRIMARY KEY (tenant_id, id));
 CREATE VIEW tame_animals WITH (security_invoker = true, security_barrier = true) AS
   SELECT tenant_id, id, name, extra FROM animals WHERE feeling = 'happy';
 CREATE FUNCTION animal_count() RETURNS bigint LANGUAGE sql STABLE BEGIN ATOMIC SELECT count(*) FROM animals; END;

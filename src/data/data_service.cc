@@ -234,7 +234,10 @@ Task<Result<Reply>> DataService::get(const TenantContext& context, std::string_v
   const pg::Statement statement =
       build_get(target.resource, target.schema, columns, std::string(id), RowLock::none);
   auto rows = co_await impl_->database.run(context, statement, options);
-  if (!rows.ok()) co_return explain_read(std::move(rows).error(), query);
+  if (!rows.ok()) {
+    if (is_refused_id(rows.error(), {})) co_return no_such_row(target.resource);
+    co_return std::move(rows).error();
+  }
   if (rows->size() == 0) co_return no_such_row(target.resource);
   Reply reply;
   const RowRenderer renderer(columns);

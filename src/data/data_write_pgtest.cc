@@ -129,6 +129,21 @@ TEST_F(DataWriteTest, IfMatchTellsGoneFromChanged) {
   expect_error(patch(zoo, "animals", id, R"({"legs":5})", current), ErrorCode::not_found);
 }
 
+TEST_F(DataWriteTest, IdsOfOtherTypes) {
+  const auto zoo = tenant_of("zoo");
+  const auto created = post(zoo, "hosts", R"({"id":"10.0.0.0/8","name":"a"})");
+  body_of(created, 201);
+  EXPECT_EQ(created->location, "/v1/data/hosts/10.0.0.0%2F8");
+  body_of(patch(zoo, "hosts", "10.0.0.0/8", R"({"name":"b"})", created->etag));
+  for (const char* id : {"nowhere", "", "10.0.0.1"}) {
+    expect_error(get(zoo, "hosts", id), ErrorCode::not_found);
+    expect_error(patch(zoo, "hosts", id, R"({"name":"b"})"), ErrorCode::not_found);
+    expect_error(remove(zoo, "hosts", id), ErrorCode::not_found);
+  }
+  EXPECT_EQ(*json_of(get(zoo, "hosts", "10.0.0.0/8")).find("name")->as_string(), "b");
+  body_of(remove(zoo, "hosts", "10.0.0.0/8"), 204);
+}
+
 TEST_F(DataWriteTest, ARowThatOthersReferToStays) {
   const auto zoo = tenant_of("zoo");
   const std::string parent = id_of(json_of(post(zoo, "animals", R"({"name":"parent"})"), 201));

@@ -82,6 +82,11 @@ const ParameterOrigin* refused_parameter(const Error& error, const std::vector<P
   return &origins[static_cast<std::size_t>(*number) - 1];
 }
 
+bool is_refused_id(const Error& error, const std::vector<ParameterOrigin>& origins) {
+  return error.detail(pg::kSqlState).starts_with("22") &&
+         error.detail(pg::kParameter) == std::to_string(origins.size() + 1);
+}
+
 Error explain_write(Error error, const Resource& resource, const ParameterOrigin* origin,
                     const std::string& prefix) {
   if (!is_row_fault(error)) return error;

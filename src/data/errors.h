@@ -29,6 +29,9 @@ bool is_row_fault(const Error& error);
 // The parameter that PostgreSQL could not read, if that was the fault.
 const ParameterOrigin* refused_parameter(const Error& error, const std::vector<ParameterOrigin>& origins);
 
+// Whether PostgreSQL could not read the parameter behind all of `origins`: the id of the row.
+bool is_refused_id(const Error& error, const std::vector<ParameterOrigin>& origins);
+
 // `origin`: of the refused parameter, or null. `prefix`: path of the row in the body ("" or "/3").
 Error explain_write(Error error, const tenancy::Resource& resource, const ParameterOrigin* origin,
                     const std::string& prefix);

@@ -147,6 +147,7 @@ Task<Result<Reply>> update_row(Runner& runner, Target target, const std::string&
       build_update(target.resource, target.schema, id, row, conditional ? &xmins : nullptr);
   auto outcome = co_await runner.run(update.statement, options);
   if (!outcome.ok()) {
+    if (is_refused_id(outcome.error(), update.origins)) co_return no_such_row(target.resource);
     const ParameterOrigin* origin = refused_parameter(outcome.error(), update.origins);
     co_return explain_write(std::move(outcome).error(), target.resource, origin, "");
   }
@@ -170,7 +171,10 @@ Task<Result<Reply>> remove_row(Runner& runner, Target target, const std::string&
   const pg::Statement statement =
       build_remove(target.resource, target.schema, id, conditional ? &xmins : nullptr);
   auto outcome = co_await runner.run(statement, options);
-  if (!outcome.ok()) co_return explain_remove(std::move(outcome).error(), target.resource);
+  if (!outcome.ok()) {
+    if (is_refused_id(outcome.error(), {})) co_return no_such_row(target.resource);
+    co_return explain_remove(std::move(outcome).error(), target.resource);
+  }
   if (outcome->affected() == 0) {
     if (!conditional) co_return no_such_row(target.resource);
     co_return co_await explain_nothing(runner, target, id, options);

@@ -42,6 +42,24 @@ class StartProgress {
   const observe::Log& log_;
 };
 
+// The operator, and nobody else, is told what PostgreSQL said.
+Error explained(Error error) {
+  const std::string words(error.detail(pg::kServerMessage));
+  if (!words.empty() && error.message.find(words) == std::string::npos) error.message += ": " + words;
+  return error;
+}
+
+// Before anything is done there: who, where, and why not.
+Task<Result<void>> check_connection(const tenancy::Cluster& cluster, CallOptions options) {
+  const auto session = co_await cluster.administrator("postgres", options);
+  if (session.ok()) co_return Result<void>();
+  const auto parameters = cluster.as_administrator("postgres");
+  Error error = explained(session.error());
+  error.message = fmt::format("cannot connect to PostgreSQL at {}:{} as {}, who must be a superuser: {}",
+                              parameters.host, parameters.port, parameters.user, error.message);
+  co_return error;
+}
+
 // Every worker of this process, and the threads that run them.
 class Node {
  public:
@@ -121,6 +139,7 @@ class Node {
   Task<Result<void>> prepare_databases(std::string admin_token, const StartProgress& progress,
                                        CallOptions options) {
     progress.step("bootstrap", "Preparing the platform database");
+    CO_TRY_DO(co_await check_connection(first().cluster(), options));
     CO_TRY_DO(co_await first().cluster().bootstrap(options));
     CO_TRY(auto names, selected_packs(config_.server.packs));
     const std::function<void(std::string_view)> told = [&progress](std::string_view pack) {
@@ -208,7 +227,7 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
   Node node(resolved, kind, database, log);
   const auto fail = [&](Error error) -> Result<cli::ExitCode> {
     node.end();
-    return error;
+    return explained(std::move(error));
   };
   auto prepared = node.prepare(admin_token, progress, signals);
   if (!prepared.ok()) return fail(std::move(prepared).error());

@@ -19,13 +19,19 @@ constexpr std::string_view kBootstrapLockSql = "SELECT pg_catalog.pg_advisory_lo
 constexpr std::string_view kBootstrapUnlockSql = "SELECT pg_catalog.pg_advisory_unlock(1919907688, 2)";
 
 constexpr std::string_view kServerFactsSql = R"(
-SELECT current_setting('server_version_num')::integer, r.rolsuper,
+SELECT current_setting('server_version_num')::integer, r.rolsuper, r.rolname,
        (SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = current_database())
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
 
 // Passwords of roles must not reach the server's log, whatever the operator has set.
 constexpr std::string_view kQuietSql =
     "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = 'panic'";
+
+// The comment on platform_service says which master key the installation was made with, without giving it
+// away.
+constexpr std::string_view kKeyMarkSql =
+    "SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles WHERE rolname = $1";
+constexpr std::string_view kKeyMarkPrefix = "Rowhouse master key ";
 
 constexpr std::string_view kExistingRolesSql =
     "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (pg_catalog.string_to_array($1, ','))";
@@ -80,12 +86,30 @@ Task<Result<void>> check_server(pg::Session& session, CallOptions options) {
     co_return Error(
         ErrorCode::server_unsupported,
         "Rowhouse needs a superuser of the PostgreSQL server, to create roles and databases and to close "
-        "what PostgreSQL opens to everyone; the user in --database-url is none");
+        "what PostgreSQL opens to everyone; " +
+            std::string(facts.text(0, 2)) + " is none");
   }
-  if (facts.text(0, 2) != "UTF8") {
+  if (facts.text(0, 3) != "UTF8") {
     co_return Error(ErrorCode::server_unsupported,
-                    "the PostgreSQL server's encoding is " + std::string(facts.text(0, 2)) +
+                    "the PostgreSQL server's encoding is " + std::string(facts.text(0, 3)) +
                         "; Rowhouse needs a cluster made with initdb --encoding=UTF8");
+  }
+  co_return Result<void>();
+}
+
+// Another key would give the roles other passwords: the nodes that run would be locked out, and what they
+// signed or sealed could not be read.
+Task<Result<void>> check_master_key(pg::Session& session, std::string mark, CallOptions options) {
+  pg::Params params;
+  params.emplace_back(std::string(kPlatformRole));
+  const auto mark_statement = statement(kKeyMarkSql, std::move(params));
+  CO_TRY(auto marks, co_await session.query(mark_statement, options));
+  const bool marked = marks.size() > 0 && marks.text(0, 0).starts_with(kKeyMarkPrefix);
+  if (marked && marks.text(0, 0) != mark) {
+    co_return Error(
+        ErrorCode::config_invalid,
+        "this PostgreSQL server holds an installation that was made with another master key; use that "
+        "encryption key, which is the same on every node");
   }
   co_return Result<void>();
 }
@@ -193,7 +217,13 @@ Task<Result<void>> Cluster::bootstrap(CallOptions options) const {
   CO_TRY_DO(co_await session.script(quiet, options));
   const auto lock = statement(kBootstrapLockSql);
   CO_TRY_DO(co_await session.query(lock, options));
+  const std::string key_mark =
+      std::string(kKeyMarkPrefix) + to_hex(credentials_.derive("mark of the master key"));
+  CO_TRY_DO(co_await check_master_key(session, key_mark, options));
   CO_TRY_DO(co_await create_roles(session, credentials_, options));
+  const std::string set_mark =
+      "COMMENT ON ROLE " + pg::quote_name(kPlatformRole) + " IS " + pg::quote_literal(key_mark);
+  CO_TRY_DO(co_await session.script(set_mark, options));
 
   struct OwnDatabase {
     std::string_view name, migrations;

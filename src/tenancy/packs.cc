@@ -113,12 +113,14 @@ Task<Result<void>> compare_with_stored(pg::Session& session, StoredPack stored, 
   CO_TRY(const auto rows, co_await session.query(query, options));
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const std::string name(rows.text(row, 1));
+    const std::string path = "migrations/" + name + ".sql";
     if (row >= bundle.migrations.size() || bundle.migrations[row].name != name) {
-      co_return Error(ErrorCode::migration_changed, "The released migration " + name + " is missing");
+      co_return refused("The released migration " + name + " is missing")
+          .with_field(path, "is missing, but it was released and has run");
     }
     if (bundle.migrations[row].checksum() != rows.text(row, 3)) {
-      co_return Error(ErrorCode::migration_changed,
-                      "The released migration " + name + " was changed; add a further migration instead");
+      co_return refused("The released migration " + name + " was changed; add a further migration instead")
+          .with_field(path, "was changed after its release; restore it, and add a further migration");
     }
   }
   if (old_version == new_version && stored.checksum != checksum) {

@@ -335,11 +335,13 @@ TEST_F(Packs, ReleasedMigrationsAndVersionsAreBinding) {
 
   const auto changed = install(with_migration(std::string(kUpgradeSql) + ";", "1.2.0"));
   ASSERT_FALSE(changed.ok());
-  EXPECT_EQ(changed.error().code, ErrorCode::migration_changed);
+  EXPECT_EQ(changed.error().code, ErrorCode::pack_refused);
+  EXPECT_EQ(changed.error().fields.at(0).path, "migrations/0003_step.sql");
 
   const auto removed = install(with_migration("", "1.2.0"));
   ASSERT_FALSE(removed.ok());
-  EXPECT_EQ(removed.error().code, ErrorCode::migration_changed);
+  EXPECT_EQ(removed.error().code, ErrorCode::pack_refused);
+  EXPECT_THAT(removed.error().message, HasSubstr("missing"));
 
   Bundle same_version = with_migration(kUpgradeSql, "1.1.0");
   same_version.samples[0].csv += "bob@example.com,new\n";
@@ -405,6 +407,22 @@ TEST_F(Packs, ATargetThatWouldBreakARuleIsLeftAsItWas) {
                   "= 'phone'",
                   pool),
             "0");
+}
+
+TEST_F(Packs, AMigrationThatRanOtherwiseIsNotRunAgain) {
+  ASSERT_TRUE(install(fixture::bundle()).ok());
+  const std::string pool = pool_database_name("mini");
+  server_sql("UPDATE rowhouse.pack_migrations SET checksum = repeat('0', 64) WHERE number = 2", pool);
+  const Bundle bundle = fixture::bundle();
+  const auto prepared =
+      run(store().prepare_schema(pool, "app", "tenant_service", bundle, testing::patient()));
+  ASSERT_FALSE(prepared.ok());
+  EXPECT_EQ(prepared.error().code, ErrorCode::migration_changed);
+  EXPECT_THAT(prepared.error().message, HasSubstr("0002_step"));
+  server_sql("UPDATE rowhouse.pack_migrations SET pack = 'other'", pool);
+  EXPECT_EQ(
+      run(store().prepare_schema(pool, "app", "tenant_service", bundle, testing::patient())).error().code,
+      ErrorCode::migration_changed);
 }
 
 TEST_F(Packs, PreparingASchemaTwiceIsTheSameAsOnce) {

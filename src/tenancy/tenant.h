@@ -47,7 +47,8 @@ struct Tenant {
   std::int64_t version = 0;
   std::string pack_name;
   std::string plan_name;
-  // Shared with every other tenant of the pack and kept alive by requests that still run while the pack is upgraded.
+  // Shared with every other tenant of the pack and kept alive by requests that still run while the pack is
+  // upgraded.
   std::shared_ptr<const Pack> pack;
 
   // The plan within `pack`; never null in a snapshot that the registry hands out.

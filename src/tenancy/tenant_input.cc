@@ -143,7 +143,9 @@ json::Value merge_settings(const Manifest& manifest, const json::Value& current,
   check_document("/settings", given, faults);
   if (faults.size() > before) return current;
   if (const auto* members = given.as_object()) {
-    for (const auto& [name, value] : *members) {
+    for (const json::Member& member : *members) {
+      const std::string& name = member.first;
+      const json::Value& value = member.second;
       const auto known = std::find_if(manifest.settings.begin(), manifest.settings.end(),
                                       [&](const Setting& setting) { return setting.name == name; });
       const std::string path = "/settings/" + pointer_part(name);
