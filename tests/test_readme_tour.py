@@ -62,7 +62,7 @@ class Shell:
 @pytest.fixture
 def shell(work, new_server):
     """A shell in which `rowhouse` is the binary under test and its defaults are those of a server with demo tenants."""
-    server = new_server("tour", options=["--demo"]).start()
+    server = new_server("tour", fresh=True, options=["--demo"], env={"ROWHOUSE_PACKS": "all"}).start()
     tools = work / "bin"
     tools.mkdir()
     (tools / "rowhouse").symlink_to(settings.BINARY)

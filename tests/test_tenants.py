@@ -86,7 +86,7 @@ def test_life(server, admin, tier):
     for database in databases(server) - {"template0"}:
         assert rows_with(server, database, tenant.id) == {} or database == "rowhouse_platform", database
     kept = set(rows_with(server, "rowhouse_platform", tenant.id))
-    assert all(re.search("audit|outbox|events|usage", name) for name in kept), f"only the record of what happened: {kept}"
+    assert all(re.search("audit|outbox|events|usage|registry_changes", name) for name in kept), f"only the record of what happened: {kept}"
     again = admin.create_tenant(f"Life in {tier}", tier=tier, domain=f"{tier}.example.com")
     assert again.slug == f"life-in-{tier}" and again.count("leads") == 0, "the name is free again"
 

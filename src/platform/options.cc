@@ -122,8 +122,11 @@ class Module {
   std::string name_;
 };
 
+// A function from Config& to the place of one value.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define ROWHOUSE_MEMBER(path) \
-  [](Config & config) -> auto& { return (config.path); }
+  [](Config & config) -> auto& { return config.path; }
+// NOLINTEND(bugprone-macro-parentheses)
 
 void add_server(std::vector<OptionSpec>& registry) {
   Module module(registry, "server");

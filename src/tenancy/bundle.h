@@ -21,7 +21,8 @@ struct PackMigration {
 };
 
 struct SampleData {
-  SampleData(std::string sample_resource, std::string text) : resource(std::move(sample_resource)), csv(std::move(text)) {}
+  SampleData(std::string sample_resource, std::string text)
+      : resource(std::move(sample_resource)), csv(std::move(text)) {}
   std::string resource;
   std::string csv;
 };
@@ -37,7 +38,8 @@ struct Bundle {
 Result<Bundle> bundle_from_directory(const std::string& directory);
 Result<Bundle> bundle_from_embedded(std::string_view pack_name);  // one of those in the binary
 std::vector<std::string> embedded_pack_names();
-// The form in which a pack travels: {"manifest": {…}, "migrations": [{"name", "sql"}], "samples": [{"resource", "csv"}]}
+// The form in which a pack travels: {"manifest": {…}, "migrations": [{"name", "sql"}], "samples":
+// [{"resource", "csv"}]}
 Result<Bundle> bundle_from_json(const json::Value& document);
 json::Value bundle_to_json(const Bundle& bundle);
 

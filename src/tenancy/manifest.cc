@@ -151,7 +151,7 @@ std::string ManifestReader::text(const json::Value& parent, const std::string& p
 
 std::string ManifestReader::choice(const json::Value& parent, const std::string& path, std::string_view name,
                                    std::span<const std::string_view> choices) {
-  const std::string value = text(parent, path, name, Presence::required, kMaxShortCharacters);
+  std::string value = text(parent, path, name, Presence::required, kMaxShortCharacters);
   if (!value.empty() && std::ranges::find(choices, value) == choices.end()) {
     fault(at(path, name), "must be one of " + join(choices));
   }
@@ -309,9 +309,10 @@ void ManifestReader::read_plan(const std::string& name, const json::Value& value
     const std::string limits_path = at(path, "limits");
     if (const json::Object* limits = object(value.find("limits"), limits_path, {}); limits != nullptr) {
       for (const auto& [limit, amount] : *limits) {
-        const auto known = [&](const Limit& declared) { return declared.name == limit; };
+        const bool is_known =
+            std::ranges::find(manifest_.limits, limit, &Limit::name) != manifest_.limits.end();
         const auto number = amount.as_int64();
-        if (std::ranges::none_of(manifest_.limits, known)) {
+        if (!is_known) {
           fault(at(limits_path, limit), "is not declared in /limits");
         } else if (!number || *number < kUnlimited) {
           fault(at(limits_path, limit), "must be a whole number, 0 or more, or -1 for unlimited");

@@ -124,8 +124,6 @@ void check_order(Findings& findings, const CatalogRelation& relation, const Reso
   for (const CatalogIndex& index : relation.indexes) {
     if (serves(index, terms)) return;
   }
-  std::vector<std::string> columns;
-  for (const OrderTerm& term : terms) columns.push_back(term.column);
   std::string list = "tenant_id";
   for (const OrderTerm& term : terms)
     list += ", " + pg::quote_name(term.column) + (term.descending ? " DESC" : "");

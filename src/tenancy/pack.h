@@ -1,6 +1,7 @@
 // A pack as the running server knows it: its manifest, plus what the catalog says of its tables.
 //
-// Values, immutable once loaded. docs/packs.md and docs/pack.schema.json describe the manifest for its author.
+// Values, immutable once loaded. docs/packs.md and docs/pack.schema.json describe the manifest for its
+// author.
 #pragma once
 
 #include <cstdint>
@@ -25,20 +26,20 @@ enum class ColumnKind { boolean, integer, number, text, uuid, date, timestamp, j
 
 struct Column {
   std::string name;
-  std::string type;                 // for people and OpenAPI: "character varying(255)", "timestamp with time zone"
-  std::string cast;                 // for SQL: "pg_catalog.uuid"; empty when the type lives in the pack's own schema
-  std::string local_type;           // then: the type's bare name there, and
+  std::string type;        // for people and OpenAPI: "character varying(255)", "timestamp with time zone"
+  std::string cast;        // for SQL: "pg_catalog.uuid"; empty when the type lives in the pack's own schema
+  std::string local_type;  // then: the type's bare name there, and
   bool local_type_is_array = false;  // whether the column is an array of it
-  std::uint32_t type_id = 0;        // pg_type OID in the pool database (built-in ones are the same everywhere)
+  std::uint32_t type_id = 0;  // pg_type OID in the pool database (built-in ones are the same everywhere)
   ColumnKind kind = ColumnKind::other;
   bool nullable = true;
-  bool has_default = false;         // or identity
-  bool generated = false;           // GENERATED ALWAYS (stored or identity): never in a body
+  bool has_default = false;                   // or identity
+  bool generated = false;                     // GENERATED ALWAYS (stored or identity): never in a body
   std::optional<std::size_t> max_characters;  // of varchar(n), char(n)
-  std::vector<std::string> labels;  // of an enum type
+  std::vector<std::string> labels;            // of an enum type
   std::string comment;
-  bool read_only = false;           // by the manifest
-  bool personal = false;            // by the manifest
+  bool read_only = false;  // by the manifest
+  bool personal = false;   // by the manifest
 };
 
 enum class ConstraintKind { primary_key, unique, foreign_key, check, exclusion };
@@ -62,11 +63,12 @@ struct Resource {
   std::string description;
   bool is_view = false;
   bool is_partitioned = false;
-  std::map<Verb, std::string> operations;  // verb → operation ("lead:read"); a verb that is missing is not offered
-  std::vector<std::string> natural_key;    // without tenant_id; empty: none
+  std::map<Verb, std::string>
+      operations;  // verb → operation ("lead:read"); a verb that is missing is not offered
+  std::vector<std::string> natural_key;  // without tenant_id; empty: none
   std::vector<OrderTerm> default_order;
   std::vector<std::vector<OrderTerm>> orders;
-  std::vector<Column> columns;             // in table order, without tenant_id
+  std::vector<Column> columns;  // in table order, without tenant_id
   std::vector<Constraint> constraints;
 
   const Column* find_column(std::string_view column_name) const;
@@ -128,7 +130,7 @@ struct Manifest {
   std::vector<Limit> limits;
   std::vector<Plan> plans;
   std::vector<Setting> settings;
-  std::vector<Resource> resources;  // columns and constraints still empty
+  std::vector<Resource> resources;                             // columns and constraints still empty
   std::map<std::string, std::set<std::string>> personal_data;  // resource → columns
   std::map<std::string, std::set<std::string>> read_only;
   std::vector<Function> functions;  // name, description, operation

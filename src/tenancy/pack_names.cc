@@ -78,14 +78,14 @@ bool is_reserved_column(std::string_view text) {
 
 std::optional<PackVersion> parse_pack_version(std::string_view text) {
   const auto parts = split(text, '.');
-  PackVersion version;
-  if (parts.size() != version.parts.size()) return std::nullopt;
+  PackVersion version{};
+  if (parts.size() != version.size()) return std::nullopt;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::string_view part = parts[i];
     if (part.empty() || part.size() > kMaxVersionPartDigits || !std::ranges::all_of(part, is_digit))
       return std::nullopt;
     if (part.size() > 1 && part[0] == '0') return std::nullopt;
-    version.parts[i] = static_cast<std::uint32_t>(*parse_int64(part));
+    version[i] = static_cast<std::uint32_t>(*parse_int64(part));
   }
   return version;
 }

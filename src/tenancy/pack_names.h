@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -23,10 +22,7 @@ bool is_sample_path(std::string_view text);     // sample/[A-Za-z0-9_][A-Za-z0-9
 bool is_reserved_column(std::string_view text);
 
 // MAJOR.MINOR.PATCH, without leading zeros.
-struct PackVersion {
-  std::array<std::uint32_t, 3> parts{};
-  auto operator<=>(const PackVersion&) const = default;
-};
+using PackVersion = std::array<std::uint32_t, 3>;
 std::optional<PackVersion> parse_pack_version(std::string_view text);
 
 }  // namespace rowhouse::tenancy

@@ -6,6 +6,7 @@
 // really happened is checked in the database afterwards; this is not a guard.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -14,8 +15,8 @@
 namespace rowhouse::tenancy {
 
 struct SqlStatement {
-  std::size_t line = 0;  // from 1
-  std::string words[3];  // the first three, upper case; "" when there are fewer
+  std::size_t line = 0;              // from 1
+  std::array<std::string, 3> words;  // the first three, upper case; "" when there are fewer
 };
 
 std::vector<SqlStatement> scan_statements(std::string_view sql);
