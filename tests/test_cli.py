@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 import uuid
@@ -186,31 +187,32 @@ class Terminal:
             os.execve(str(settings.BINARY), [str(settings.BINARY), *words], env)
         self.text = ""
 
+    def _piece(self, deadline, what):
+        """What it says next; "" once it has ended."""
+        ready, _, _ = select.select([self.descriptor], [], [], max(0, deadline - time.monotonic()))
+        if not ready:
+            os.kill(self.child, signal.SIGKILL)
+            raise AssertionError(f"waited for {what} after: {self.text}")
+        try:
+            return os.read(self.descriptor, 4096).decode(errors="replace")
+        except OSError:
+            return ""
+
     def read_until(self, wanted):
         deadline = time.monotonic() + settings.REQUEST_LIMIT_S
         while wanted not in self.text:
-            ready, _, _ = select.select([self.descriptor], [], [], deadline - time.monotonic())
-            assert ready, f"waited for {wanted!r} after: {self.text}"
-            try:
-                piece = os.read(self.descriptor, 4096)
-            except OSError:
-                piece = b""
+            piece = self._piece(deadline, repr(wanted))
             assert piece, f"ended before {wanted!r}: {self.text}"
-            self.text += piece.decode(errors="replace")
+            self.text += piece
         return self.text
 
     def type(self, line):
         os.write(self.descriptor, line.encode() + b"\n")
 
     def end(self):
-        while True:
-            try:
-                piece = os.read(self.descriptor, 4096)
-            except OSError:
-                piece = b""
-            if not piece:
-                break
-            self.text += piece.decode(errors="replace")
+        deadline = time.monotonic() + settings.REQUEST_LIMIT_S
+        while piece := self._piece(deadline, "the end"):
+            self.text += piece
         _, status = os.waitpid(self.child, 0)
         os.close(self.descriptor)
         return os.waitstatus_to_exitcode(status)

@@ -27,8 +27,8 @@ def key(admin):
 def strict(work):
     """A server with narrow limits and short deadlines."""
     own = Server(work / "strict", env={"ROWHOUSE_PACKS": "tekup"}, options=["--http-max-body", "64KiB", "--http-max-header", "4KiB", "--http-max-target",
-                                           "1KiB", "--http-header-timeout", "700ms", "--http-body-timeout", "700ms",
-                                           "--http-keep-alive-timeout", "700ms"])
+                                           "1KiB", "--http-header-timeout", "1s", "--http-body-timeout", "1s",
+                                           "--http-keep-alive-timeout", "1s"])
     try:
         own.start()
         own.tenant = own.admin.create_tenant()
@@ -324,6 +324,7 @@ def certificate(directory, name="localhost"):
     return pair
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_tls(work):
     chain, private = certificate(work)
     own = Server(work / "tls", env={"ROWHOUSE_PACKS": "tekup"}, options=["--tls-certificate", str(chain), "--tls-key", str(private)], scheme="https",
@@ -358,7 +359,7 @@ def test_tls(work):
 @pytest.mark.parametrize("options", [["--tls-certificate", "/nowhere.crt", "--tls-key", "/nowhere.key"],
                                      ["--tls-certificate", "/etc/hostname", "--tls-key", "/etc/hostname"]])
 def test_bad_certificates(work, options):
-    own = Server(work / "bad-tls", options=options)
+    own = Server(work / "bad-tls", env={"ROWHOUSE_PACKS": "tekup"}, options=options)
     own.launch()
     try:
         assert own.wait_end() in (1, 2) and options[1] in own.log()
