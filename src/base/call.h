@@ -1,7 +1,7 @@
 // How long a call may take, and how its caller says that it no longer wants the answer.
 //
-// Every function that waits takes a CallOptions by value. A CancelSource belongs to the request (or test) that made
-// it and outlives every call that was handed its address. Everything here belongs to one thread.
+// Every function that waits takes a CallOptions by value. A CancelSource belongs to the request (or test)
+// that made it and outlives every call that was handed its address. Everything here belongs to one thread.
 #pragma once
 
 #include <chrono>

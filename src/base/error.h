@@ -1,9 +1,10 @@
 // The closed set of errors that Rowhouse reports, and the value that carries one.
 //
-// Contract: an Error is a plain value, cheap to move. `message` is written for the person who must act on it and
-// never holds a secret or another tenant's data. `fields` points into the caller's input (JSON Pointer-like paths
-// such as "/2/email"); `details` are machine-readable hints for other modules (for example the SQLSTATE) and are
-// never sent to a client as they are. docs/errors.md explains every code; a check keeps the two in step.
+// Contract: an Error is a plain value, cheap to move. `message` is written for the person who must act on it
+// and never holds a secret or another tenant's data. `fields` points into the caller's input (JSON
+// Pointer-like paths such as "/2/email"); `details` are machine-readable hints for other modules (for example
+// the SQLSTATE) and are never sent to a client as they are. docs/errors.md explains every code; a check keeps
+// the two in step.
 #pragma once
 
 #include <string>
@@ -14,49 +15,49 @@
 namespace rowhouse {
 
 // X(identifier, HTTP status, title). The identifier is the stable code of the API.
-#define ROWHOUSE_ERROR_CODES(X)                                              \
-  X(malformed_request, 400, "The request is not well-formed")                \
-  X(malformed_json, 400, "The body is not valid JSON")                       \
-  X(invalid_parameter, 400, "A query parameter is not valid")                \
-  X(unknown_column, 400, "The resource has no such column")                  \
-  X(unknown_operator, 400, "There is no such filter operator")               \
-  X(invalid_cursor, 400, "The cursor does not belong to this query")         \
-  X(credential_missing, 401, "A credential is required")                     \
-  X(credential_unknown, 401, "The credential is not known")                  \
-  X(tenant_suspended, 403, "The tenant is suspended")                        \
-  X(tenant_mismatch, 403, "The request names another tenant")                \
-  X(feature_missing, 403, "The plan does not include this feature")          \
-  X(forbidden, 403, "The credential may not do this")                        \
-  X(not_found, 404, "There is no such object")                               \
-  X(unknown_resource, 404, "There is no such resource")                      \
-  X(unknown_route, 404, "There is no such route")                            \
-  X(method_not_allowed, 405, "The route does not offer this method")         \
-  X(request_timeout, 408, "The request did not arrive in time")              \
-  X(conflict, 409, "The request conflicts with what is there")               \
-  X(idempotency_conflict, 409, "A request with this key is still running")   \
-  X(precondition_failed, 412, "The object has changed in the meantime")      \
-  X(body_too_large, 413, "The body is too large")                            \
-  X(target_too_long, 414, "The request target is too long")                  \
-  X(unsupported_media_type, 415, "The media type is not supported")          \
-  X(validation_failed, 422, "The content is not valid")                      \
-  X(idempotency_key_reused, 422, "The key was used with another request")    \
-  X(pack_refused, 422, "The pack breaks a rule")                             \
-  X(headers_too_large, 431, "The request headers are too large")             \
-  X(rate_limited, 429, "Too many requests")                                  \
-  X(internal, 500, "Something went wrong on our side")                       \
-  X(disk_full, 507, "There is no space left")                                \
-  X(database_unavailable, 503, "The database is not available right now")    \
-  X(overloaded, 503, "The server is busy")                                   \
-  X(shutting_down, 503, "The server is shutting down")                       \
-  X(statement_timeout, 503, "The statement took too long")                   \
-  X(cancelled, 499, "The caller went away")                                  \
-  X(config_invalid, 500, "The configuration is not valid")                   \
-  X(data_directory_locked, 500, "Another server uses this data directory")   \
-  X(data_directory_invalid, 500, "The data directory cannot be used")        \
-  X(address_in_use, 500, "The address is in use")                            \
-  X(server_unsupported, 500, "The PostgreSQL server cannot be used")         \
-  X(migration_changed, 500, "A released migration was changed")              \
-  X(migration_failed, 500, "A migration failed")                             \
+#define ROWHOUSE_ERROR_CODES(X)                                            \
+  X(malformed_request, 400, "The request is not well-formed")              \
+  X(malformed_json, 400, "The body is not valid JSON")                     \
+  X(invalid_parameter, 400, "A query parameter is not valid")              \
+  X(unknown_column, 400, "The resource has no such column")                \
+  X(unknown_operator, 400, "There is no such filter operator")             \
+  X(invalid_cursor, 400, "The cursor does not belong to this query")       \
+  X(credential_missing, 401, "A credential is required")                   \
+  X(credential_unknown, 401, "The credential is not known")                \
+  X(tenant_suspended, 403, "The tenant is suspended")                      \
+  X(tenant_mismatch, 403, "The request names another tenant")              \
+  X(feature_missing, 403, "The plan does not include this feature")        \
+  X(forbidden, 403, "The credential may not do this")                      \
+  X(not_found, 404, "There is no such object")                             \
+  X(unknown_resource, 404, "There is no such resource")                    \
+  X(unknown_route, 404, "There is no such route")                          \
+  X(method_not_allowed, 405, "The route does not offer this method")       \
+  X(request_timeout, 408, "The request did not arrive in time")            \
+  X(conflict, 409, "The request conflicts with what is there")             \
+  X(idempotency_conflict, 409, "A request with this key is still running") \
+  X(precondition_failed, 412, "The object has changed in the meantime")    \
+  X(body_too_large, 413, "The body is too large")                          \
+  X(target_too_long, 414, "The request target is too long")                \
+  X(unsupported_media_type, 415, "The media type is not supported")        \
+  X(validation_failed, 422, "The content is not valid")                    \
+  X(idempotency_key_reused, 422, "The key was used with another request")  \
+  X(pack_refused, 422, "The pack breaks a rule")                           \
+  X(headers_too_large, 431, "The request headers are too large")           \
+  X(rate_limited, 429, "Too many requests")                                \
+  X(internal, 500, "Something went wrong on our side")                     \
+  X(disk_full, 507, "There is no space left")                              \
+  X(database_unavailable, 503, "The database is not available right now")  \
+  X(overloaded, 503, "The server is busy")                                 \
+  X(shutting_down, 503, "The server is shutting down")                     \
+  X(statement_timeout, 503, "The statement took too long")                 \
+  X(cancelled, 499, "The caller went away")                                \
+  X(config_invalid, 500, "The configuration is not valid")                 \
+  X(data_directory_locked, 500, "Another server uses this data directory") \
+  X(data_directory_invalid, 500, "The data directory cannot be used")      \
+  X(address_in_use, 500, "The address is in use")                          \
+  X(server_unsupported, 500, "The PostgreSQL server cannot be used")       \
+  X(migration_changed, 500, "A released migration was changed")            \
+  X(migration_failed, 500, "A migration failed")                           \
   X(server_unreachable, 503, "The server cannot be reached")
 
 enum class ErrorCode {

@@ -176,7 +176,8 @@ Result<Value> parse(std::string_view text, std::size_t max_depth) {
   if (!error && !parser.done()) error = boost::json::error::incomplete;
   if (!error) return parser.handler().take();
   if (!parser.handler().duplicate().empty()) {
-    return Error(ErrorCode::malformed_json, "the member \"" + parser.handler().duplicate() + "\" appears twice");
+    return Error(ErrorCode::malformed_json,
+                 "the member \"" + parser.handler().duplicate() + "\" appears twice");
   }
   if (error == boost::json::error::too_deep) {
     return Error(ErrorCode::malformed_json,

@@ -1,8 +1,9 @@
 // JSON values (RFC 8259) as Rowhouse needs them: strict, bounded, numbers kept as they were written.
 //
-// A number is kept as text because PostgreSQL's numeric holds more than a double does. Objects keep the order of
-// their members; a duplicate member is an error, as are invalid UTF-8, nesting deeper than `max_depth`, and anything
-// after the value. The parser underneath is Boost.JSON's. An object look-up is linear: bodies are small.
+// A number is kept as text because PostgreSQL's numeric holds more than a double does. Objects keep the order
+// of their members; a duplicate member is an error, as are invalid UTF-8, nesting deeper than `max_depth`,
+// and anything after the value. The parser underneath is Boost.JSON's. An object look-up is linear: bodies
+// are small.
 #pragma once
 
 #include <cstdint>

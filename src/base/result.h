@@ -71,14 +71,14 @@ class [[nodiscard]] Result<void> {
 
 #define ROWHOUSE_JOIN_INNER(a, b) a##b
 #define ROWHOUSE_JOIN(a, b) ROWHOUSE_JOIN_INNER(a, b)
-#define ROWHOUSE_TRY(return_keyword, temporary, declaration, ...)              \
-  auto temporary = (__VA_ARGS__);                                              \
-  if (!temporary.ok()) return_keyword std::move(temporary).error();            \
+#define ROWHOUSE_TRY(return_keyword, temporary, declaration, ...)   \
+  auto temporary = (__VA_ARGS__);                                   \
+  if (!temporary.ok()) return_keyword std::move(temporary).error(); \
   declaration = std::move(temporary).value()
-#define ROWHOUSE_TRY_DO(return_keyword, ...)                                                          \
-  do {                                                                                                \
-    auto rowhouse_outcome = (__VA_ARGS__);                                                            \
-    if (!rowhouse_outcome.ok()) return_keyword std::move(rowhouse_outcome).error();                   \
+#define ROWHOUSE_TRY_DO(return_keyword, ...)                                        \
+  do {                                                                              \
+    auto rowhouse_outcome = (__VA_ARGS__);                                          \
+    if (!rowhouse_outcome.ok()) return_keyword std::move(rowhouse_outcome).error(); \
   } while (false)
 
 #define TRY(declaration, ...) \

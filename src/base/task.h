@@ -44,9 +44,10 @@ struct PromiseBase {
   void unhandled_exception() { exception = std::current_exception(); }
 };
 
-// Runs a coroutine up to its first suspension; false if it ended, so that the awaiter goes on without suspending.
-// A plain symmetric transfer would deepen the stack by each task that never waits wherever the compiler makes no
-// tail calls (sanitizers, debug builds): 30,000 turns of a loop over such tasks overflowed it.
+// Runs a coroutine up to its first suspension; false if it ended, so that the awaiter goes on without
+// suspending. A plain symmetric transfer would deepen the stack by each task that never waits wherever the
+// compiler makes no tail calls (sanitizers, debug builds): 30,000 turns of a loop over such tasks overflowed
+// it.
 template <class Promise>
 bool start(std::coroutine_handle<Promise> handle, std::coroutine_handle<> awaiting) {
   auto& promise = handle.promise();

@@ -13,12 +13,13 @@ namespace rowhouse {
 std::string to_hex(std::string_view bytes);
 std::optional<std::string> from_hex(std::string_view text);
 
-// Base64url without padding (RFC 4648, section 5). Decoding is strict: no padding, no foreign characters, no stray
-// bits in the last character, so that one value has one spelling.
+// Base64url without padding (RFC 4648, section 5). Decoding is strict: no padding, no foreign characters, no
+// stray bits in the last character, so that one value has one spelling.
 std::string to_base64url(std::string_view bytes);
 std::optional<std::string> from_base64url(std::string_view text);
 
-// Percent-decoding. In a query component '+' is a space, in a path segment it is itself. nullopt for a bad escape.
+// Percent-decoding. In a query component '+' is a space, in a path segment it is itself. nullopt for a bad
+// escape.
 enum class Plus { is_space, is_plus };
 std::optional<std::string> percent_decode(std::string_view text, Plus plus = Plus::is_space);
 // Percent-encoding of everything but the unreserved characters of RFC 3986.

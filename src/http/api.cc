@@ -26,8 +26,8 @@ void log_fault(observe::Log& log, const Error& error, const net::HttpRequest& re
 }
 
 // The security event of a request that authenticated and then asked for what its plan does not include.
-void record_refusal(audit::Trail& trail, const identity::TenantContext& context, const net::HttpRequest& request,
-                    const Error& error) {
+void record_refusal(audit::Trail& trail, const identity::TenantContext& context,
+                    const net::HttpRequest& request, const Error& error) {
   if (error.code != ErrorCode::feature_missing) return;
   audit::SecurityEvent event(audit::SecurityEventKind::feature_access_denied);
   event.tenant = context.tenant().id;
@@ -56,9 +56,10 @@ Task<net::HttpResponse> Api::handle(net::HttpRequest& request) {
   if (match.route == nullptr) {
     const bool known = !match.allowed.empty();
     co_return problem_response(
-        known ? Error(ErrorCode::method_not_allowed, "this path offers " + match.allowed)
-                    .with_detail("allow", match.allowed)
-              : Error(ErrorCode::unknown_route, "there is no such path; see /openapi.json for those there are"),
+        known
+            ? Error(ErrorCode::method_not_allowed, "this path offers " + match.allowed)
+                  .with_detail("allow", match.allowed)
+            : Error(ErrorCode::unknown_route, "there is no such path; see /openapi.json for those there are"),
         request.request_id);
   }
   CallOptions options{deadline_in(options_.request_timeout), request.cancel};
@@ -90,7 +91,8 @@ Task<Result<net::HttpResponse>> Api::dispatch(const Route& route, Call& call) {
     CO_TRY(const identity::TenantContext context, co_await authenticator.tenant(call.request, call.options));
     co_return co_await run_tenant(*tenant, call, context);
   }
-  CO_TRY(const identity::PlatformContext context, co_await authenticator.platform(call.request, call.options));
+  CO_TRY(const identity::PlatformContext context,
+         co_await authenticator.platform(call.request, call.options));
   co_return co_await std::get<PlatformHandler>(route.handler)(call, context);
 }
 

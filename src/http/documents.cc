@@ -125,7 +125,9 @@ class Reader {
     if (body.as_object() == nullptr) fault("", "must be an object");
   }
 
-  void text(const char* name, std::string& out) { take_text(name, [&](const std::string& value) { out = value; }); }
+  void text(const char* name, std::string& out) {
+    take_text(name, [&](const std::string& value) { out = value; });
+  }
   void text(const char* name, std::optional<std::string>& out) {
     const json::Value* value = take(name);
     if (value == nullptr) return;
@@ -270,8 +272,10 @@ json::Value pack_document(const tenancy::Pack& pack) {
   json::Array plans;
   for (const auto& plan : pack.manifest.plans) plans.push_back(plan_document(plan));
   json::Object resources, functions, features;
-  for (const auto& [name, resource] : pack.resources) resources.emplace_back(name, resource_document(resource));
-  for (const auto& [name, function] : pack.functions) functions.emplace_back(name, function_document(function));
+  for (const auto& [name, resource] : pack.resources)
+    resources.emplace_back(name, resource_document(resource));
+  for (const auto& [name, function] : pack.functions)
+    functions.emplace_back(name, function_document(function));
   for (const auto& [name, description] : pack.manifest.features) features.emplace_back(name, description);
   json::Object settings;
   for (const auto& setting : pack.manifest.settings) {

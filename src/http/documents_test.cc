@@ -31,12 +31,12 @@ TEST(NewTenantBody, ReadsEveryMember) {
 }
 
 TEST(NewTenantBody, NamesEveryFault) {
-  const auto tenant = read_new_tenant(
-      parsed(R"({"name": 5, "tier": "cloud", "storage": "tape", "settings": [], "sample_data": "yes", "id": "x", "status": "active"})"));
+  const auto tenant = read_new_tenant(parsed(
+      R"({"name": 5, "tier": "cloud", "storage": "tape", "settings": [], "sample_data": "yes", "id": "x", "status": "active"})"));
   ASSERT_FALSE(tenant.ok());
   EXPECT_EQ(tenant.error().code, ErrorCode::validation_failed);
-  EXPECT_EQ(paths(tenant.error()), (std::vector<std::string>{"/pack", "/name", "/tier", "/storage", "/sample_data",
-                                                             "/settings", "/id", "/status"}));
+  EXPECT_EQ(paths(tenant.error()), (std::vector<std::string>{"/pack", "/name", "/tier", "/storage",
+                                                             "/sample_data", "/settings", "/id", "/status"}));
 }
 
 TEST(NewTenantBody, MustBeAnObject) {
@@ -53,7 +53,8 @@ TEST(TenantChangeBody, NullClearsAndAbsenceKeeps) {
 }
 
 TEST(TenantChangeBody, CannotMoveOrRestate) {
-  const auto change = read_tenant_change(parsed(R"({"tier": "pool", "status": "active", "slug": "x", "pack": "tekup"})"));
+  const auto change =
+      read_tenant_change(parsed(R"({"tier": "pool", "status": "active", "slug": "x", "pack": "tekup"})"));
   ASSERT_FALSE(change.ok());
   EXPECT_EQ(change.error().fields.size(), 4U);
 }

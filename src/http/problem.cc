@@ -29,8 +29,9 @@ net::HttpResponse problem_response(const Error& error, std::string_view request_
   document.set("title", error_code_title(error.code));
   document.set("status", status);
   document.set("code", code);
-  document.set("detail", error.code == ErrorCode::internal ? std::string("see the server's log under this request id")
-                                                           : error.message);
+  document.set("detail", error.code == ErrorCode::internal
+                             ? std::string("see the server's log under this request id")
+                             : error.message);
   if (!error.fields.empty()) document.set("errors", error_list(error.fields));
   document.set("request_id", request_id);
 
@@ -40,7 +41,8 @@ net::HttpResponse problem_response(const Error& error, std::string_view request_
   if (status == 503 || status == 429) response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
   if (status == 405) response.headers.emplace_back("Allow", error.detail("allow"));
   if (status == 401) {
-    response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"rowhouse\", X-Tenant-Key realm=\"rowhouse\"");
+    response.headers.emplace_back("WWW-Authenticate",
+                                  "Bearer realm=\"rowhouse\", X-Tenant-Key realm=\"rowhouse\"");
   }
   response.body = json::serialize(document);
   response.log_error_code = code;

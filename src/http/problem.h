@@ -8,9 +8,10 @@
 
 namespace rowhouse::http {
 
-// {"type", "title", "status", "code", "detail", "errors": [{"path", "message"}], "request_id"}. Adds X-Request-Id to all,
-// Retry-After to 429 and 503, WWW-Authenticate to 401, Allow (the error's detail "allow") to 405. Errors of class
-// `internal` keep their message to themselves: it is in the log, under the request id.
+// {"type", "title", "status", "code", "detail", "errors": [{"path", "message"}], "request_id"}. Adds
+// X-Request-Id to all, Retry-After to 429 and 503, WWW-Authenticate to 401, Allow (the error's detail
+// "allow") to 405. Errors of class `internal` keep their message to themselves: it is in the log, under the
+// request id.
 net::HttpResponse problem_response(const Error& error, std::string_view request_id);
 
 }  // namespace rowhouse::http

@@ -15,7 +15,8 @@ std::string header(const net::HttpResponse& response, std::string_view name) {
 }
 
 TEST(Problem, CarriesCodeFieldsAndRequestId) {
-  const Error error = Error(ErrorCode::validation_failed, "the content is not valid").with_field("/email", "is required");
+  const Error error =
+      Error(ErrorCode::validation_failed, "the content is not valid").with_field("/email", "is required");
   const auto response = problem_response(error, "r-1");
   EXPECT_EQ(response.status, 422);
   EXPECT_EQ(header(response, "Content-Type"), "application/problem+json");
@@ -33,7 +34,8 @@ TEST(Problem, KeepsInternalsToItself) {
 }
 
 TEST(Problem, NeverShowsDetails) {
-  const Error error = Error(ErrorCode::conflict, "exists").with_detail("server_message", "Key (email)=(a@b.c)");
+  const Error error =
+      Error(ErrorCode::conflict, "exists").with_detail("server_message", "Key (email)=(a@b.c)");
   EXPECT_EQ(problem_response(error, "r").body.find("a@b.c"), std::string::npos);
 }
 

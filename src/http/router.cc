@@ -26,12 +26,14 @@ bool matches(const std::vector<std::string>& pattern, const std::vector<std::str
 }  // namespace
 
 void Router::add(RouteInfo info, std::variant<OpenHandler, TenantHandler, PlatformHandler> handler) {
-  if (handler.index() != static_cast<std::size_t>(info.audience)) bug(info.path, "the handler does not fit the audience");
+  if (handler.index() != static_cast<std::size_t>(info.audience))
+    bug(info.path, "the handler does not fit the audience");
   for (const Route& route : routes_) {
     if (route.info.path == info.path && route.info.method == info.method) bug(info.path, "is there twice");
   }
   std::vector<std::string> pattern;
-  for (const std::string_view part : split(std::string_view(info.path).substr(1), '/')) pattern.emplace_back(part);
+  for (const std::string_view part : split(std::string_view(info.path).substr(1), '/'))
+    pattern.emplace_back(part);
   segments_.push_back(std::move(pattern));
   routes_.push_back(Route{std::move(info), std::move(handler)});
 }

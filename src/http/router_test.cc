@@ -14,7 +14,8 @@ Router sample() {
   router.add(RouteInfo(net::Method::get, "/v1/things", Audience::open, "listThings", ""), nothing());
   router.add(RouteInfo(net::Method::post, "/v1/things", Audience::open, "createThing", ""), nothing());
   router.add(RouteInfo(net::Method::get, "/v1/things/{thing}", Audience::open, "getThing", ""), nothing());
-  router.add(RouteInfo(net::Method::remove, "/v1/things/{thing}/keys/{key}", Audience::open, "deleteKey", ""), nothing());
+  router.add(RouteInfo(net::Method::remove, "/v1/things/{thing}/keys/{key}", Audience::open, "deleteKey", ""),
+             nothing());
   return router;
 }
 
@@ -60,7 +61,8 @@ TEST(RouterDeathTest, RefusesAHandlerOfAnotherAudience) {
 
 TEST(RouterDeathTest, RefusesTheSameRouteTwice) {
   Router router = sample();
-  EXPECT_DEATH(router.add(RouteInfo(net::Method::get, "/v1/things", Audience::open, "again", ""), nothing()), "twice");
+  EXPECT_DEATH(router.add(RouteInfo(net::Method::get, "/v1/things", Audience::open, "again", ""), nothing()),
+               "twice");
 }
 
 }  // namespace

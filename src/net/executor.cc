@@ -75,7 +75,8 @@ class AsioFdWatch final : public FdWatch {
     State(asio::io_context& context, int fd) : descriptor(context) {
       boost::system::error_code error;
       descriptor.assign(fd, error);
-      // A second watch of one descriptor would report readiness for ever and burn a processor: a bug, so it ends here.
+      // A second watch of one descriptor would report readiness for ever and burn a processor: a bug, so it
+      // ends here.
       if (error == boost::system::errc::file_exists) {
         std::fprintf(stderr, "descriptor %d has a watch already\n", fd);
         std::abort();

@@ -6,7 +6,8 @@ struct pg_cancel;
 
 namespace rowhouse::pg {
 
-// Takes ownership. A request that cannot be delivered is dropped: statement_timeout ends the statement anyway.
+// Takes ownership. A request that cannot be delivered is dropped: statement_timeout ends the statement
+// anyway.
 void cancel_in_background(pg_cancel* request);
 
 }  // namespace rowhouse::pg

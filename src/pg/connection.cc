@@ -56,9 +56,11 @@ Connection::Connection(net::Executor& executor, const ConnectionParameters& para
   const ConnectKeywords keywords(parameters);
   connection_ = PQconnectStartParams(keywords.keywords(), keywords.values(), 0);
   // Notices have no reader here; libpq would print them.
-  if (connection_ != nullptr) PQsetNoticeReceiver(connection_, [](void*, const PGresult*) {}, nullptr);
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline -
-                                                                          std::chrono::steady_clock::now());
+  if (connection_ != nullptr)
+    PQsetNoticeReceiver(
+        connection_, [](void*, const PGresult*) {}, nullptr);
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   connect_timer_ = executor_.after(std::max(left, std::chrono::milliseconds(1)), [this] {
     finish_connect(connection_error("the connection was not established in time"));
   });
@@ -90,7 +92,8 @@ void Connection::poll_connect() {
     default:
       break;
   }
-  // libpq may have opened another socket since the last step, so each step watches anew; one descriptor has one watch.
+  // libpq may have opened another socket since the last step, so each step watches anew; one descriptor has
+  // one watch.
   watch_.reset();
   watch_ = executor_.watch(PQsocket(connection_));
   if (status == PGRES_POLLING_READING) {

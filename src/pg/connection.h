@@ -1,7 +1,7 @@
 // One libpq connection on an event loop. Private to src/pg: pool.h is the face.
 //
-// A Connection is owned by whoever made it and may be destroyed at any moment: its callbacks are never called after
-// that. A callback may destroy the connection it comes from.
+// A Connection is owned by whoever made it and may be destroyed at any moment: its callbacks are never called
+// after that. A callback may destroy the connection it comes from.
 #pragma once
 
 #include <functional>
@@ -36,7 +36,8 @@ class Connection {
   virtual Result<void> prepare_mode() { return {}; }
   // Input was read: take results.
   virtual void on_input() = 0;
-  // The connection is lost; called once, from the event loop and never from inside another call. `broken()` is true.
+  // The connection is lost; called once, from the event loop and never from inside another call. `broken()`
+  // is true.
   virtual void on_broken(const Error& error) = 0;
 
   pg_conn* native() const { return connection_; }

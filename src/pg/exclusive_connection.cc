@@ -13,7 +13,8 @@ using namespace std::chrono_literals;
 constexpr auto kCancelPatience = 5s;
 
 std::chrono::milliseconds until(Deadline deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   return std::max(left, std::chrono::milliseconds(1));
 }
 
@@ -27,8 +28,8 @@ void ExclusiveConnection::query(const Statement& statement, Deadline deadline, D
   std::vector<const char*> values;
   values.reserve(statement.params.size());
   for (const Param& param : statement.params) values.push_back(param ? param->c_str() : nullptr);
-  const int sent = PQsendQueryParams(native(), statement.sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                     values.data(), nullptr, nullptr, 0);
+  const int sent = PQsendQueryParams(native(), statement.sql.c_str(), static_cast<int>(values.size()),
+                                     nullptr, values.data(), nullptr, nullptr, 0);
   begin(sent, deadline, std::move(done));
 }
 
@@ -52,7 +53,8 @@ void ExclusiveConnection::begin(int sent, Deadline deadline, Done done) {
 void ExclusiveConnection::cancel() {
   if (!busy()) return;
   request_cancel();
-  timer_ = executor().after(kCancelPatience, [this] { fail("the server did not end a cancelled statement"); });
+  timer_ =
+      executor().after(kCancelPatience, [this] { fail("the server did not end a cancelled statement"); });
 }
 
 bool ExclusiveConnection::idle() const {

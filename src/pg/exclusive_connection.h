@@ -12,8 +12,8 @@ class ExclusiveConnection final : public Connection {
   ExclusiveConnection(net::Executor& executor, const ConnectionParameters& parameters, Deadline deadline,
                       Connected connected);
 
-  // One at a time. When the deadline passes the statement is cancelled on the server, and the connection given up if
-  // that does not end it. `done` may destroy this.
+  // One at a time. When the deadline passes the statement is cancelled on the server, and the connection
+  // given up if that does not end it. `done` may destroy this.
   void query(const Statement& statement, Deadline deadline, Done done);
   void script(const std::string& sql, Deadline deadline, Done done);
   // The caller no longer wants the answer: cancels; `done` still comes.

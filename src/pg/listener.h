@@ -1,7 +1,7 @@
 // LISTEN on one channel, for as long as it lives; connects again by itself.
 //
-// After a connection was lost, notifications may have been missed: `on_connected` is called after each (re)connect, so
-// that the owner can look for itself. Callbacks run on the executor's thread.
+// After a connection was lost, notifications may have been missed: `on_connected` is called after each
+// (re)connect, so that the owner can look for itself. Callbacks run on the executor's thread.
 #pragma once
 
 #include <functional>

@@ -72,7 +72,8 @@ void PipelinedConnection::send(const ContextToken* context, const Statement& sta
   const auto values = pointers(statement.params);
   const int count = static_cast<int>(values.size());
   if (name != nullptr) {
-    sent = sent && PQsendQueryPrepared(native(), name->c_str(), count, values.data(), nullptr, nullptr, 0) != 0;
+    sent =
+        sent && PQsendQueryPrepared(native(), name->c_str(), count, values.data(), nullptr, nullptr, 0) != 0;
   } else {
     sent = sent && PQsendQueryParams(native(), statement.sql.c_str(), count, nullptr, values.data(), nullptr,
                                      nullptr, 0) != 0;
@@ -216,7 +217,8 @@ void PipelinedConnection::end_flight() {
   if (flight.error) {
     // PostgreSQL says 57014 for a timeout, too, and its words depend on the language, so the time decides.
     const auto now = std::chrono::steady_clock::now();
-    if (flight.error->detail(kSqlState) == "57014" && last_cancel_ && now - *last_cancel_ < kCancelInTransit) {
+    if (flight.error->detail(kSqlState) == "57014" && last_cancel_ &&
+        now - *last_cancel_ < kCancelInTransit) {
       flight.error->details.emplace_back(kCancelledForAnother, "yes");
     }
     done_.emplace_back(flight.receiver, std::move(*flight.error));

@@ -26,9 +26,11 @@ inline constexpr std::string_view kCancelledForAnother = "cancelled_for_another"
 
 class PipelinedConnection final : public Connection {
  public:
-  // `finished` is called after requests ended (room is free) and when the connection broke; it may destroy this.
-  PipelinedConnection(net::Executor& executor, const ConnectionParameters& parameters, std::size_t max_statements,
-                      Deadline deadline, Connected connected, std::function<void()> finished);
+  // `finished` is called after requests ended (room is free) and when the connection broke; it may destroy
+  // this.
+  PipelinedConnection(net::Executor& executor, const ConnectionParameters& parameters,
+                      std::size_t max_statements, Deadline deadline, Connected connected,
+                      std::function<void()> finished);
   ~PipelinedConnection() override;
 
   // After `deadline` the receiver gets statement_timeout (from check()), whatever the server does.
@@ -39,8 +41,8 @@ class PipelinedConnection final : public Connection {
   std::size_t in_flight() const { return flights_.size(); }
   // How long the oldest request has been running; zero if none.
   std::chrono::milliseconds head_age() const;
-  // Ends requests whose deadline has passed, cancels an abandoned one that holds up the line, and gives the connection
-  // up when even that does not help. Called now and then; may run receivers.
+  // Ends requests whose deadline has passed, cancels an abandoned one that holds up the line, and gives the
+  // connection up when even that does not help. Called now and then; may run receivers.
   void check();
 
  protected:
@@ -50,7 +52,7 @@ class PipelinedConnection final : public Connection {
 
  private:
   struct Flight {
-    Receiver* receiver = nullptr;  // null: abandoned
+    Receiver* receiver = nullptr;    // null: abandoned
     std::size_t setup_segments = 0;  // segments before the one with the statement
     bool expects_context = false;
     bool cancel_sent = false;

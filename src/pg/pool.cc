@@ -18,7 +18,8 @@ constexpr auto kConnectTimeout = 5s;
 constexpr auto kTick = 50ms;
 // A connection whose oldest request has run this long gets no further ones: they would wait for it.
 constexpr auto kStalledAfter = 20ms;
-// A request that lost its prepared statement, or was hit by another's cancel, is run again; it did not take effect.
+// A request that lost its prepared statement, or was hit by another's cancel, is run again; it did not take
+// effect.
 constexpr int kMaxAttempts = 3;
 
 bool hit_by_foreign_cancel(const Error& error) { return !error.detail(kCancelledForAnother).empty(); }
@@ -33,14 +34,16 @@ Error cancelled_error() { return Error(ErrorCode::cancelled, "the caller went aw
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------------------------------- waiting
+// ----------------------------------------------------------------------------------------------------------
+// waiting
 
 namespace {
 
 // One run() that waits in the queue or is in flight. Lives in the coroutine that awaits it.
 class Request final : public Receiver {
  public:
-  Request(const ContextToken* request_context, const Statement& request_statement, CallOptions request_options)
+  Request(const ContextToken* request_context, const Statement& request_statement,
+          CallOptions request_options)
       : context(request_context), statement(request_statement), options(request_options) {}
 
   void complete(Result<Rows> result) override {
@@ -90,7 +93,8 @@ struct Pool::Impl {
   // Checks a new pipelined connection before it takes part.
   class Check final : public Receiver {
    public:
-    Check(Impl& pool, Lane& lane, PipelinedConnection* connection) : pool_(pool), lane_(lane), connection_(connection) {}
+    Check(Impl& pool, Lane& lane, PipelinedConnection* connection)
+        : pool_(pool), lane_(lane), connection_(connection) {}
     void complete(Result<Rows> outcome) override { pool_.checked(lane_, connection_, std::move(outcome)); }
     const PipelinedConnection* connection() const { return connection_; }
 
@@ -127,7 +131,8 @@ struct Pool::Impl {
   void tick();
   void expire(Lane& lane);
   Lane& lane_for(const Statement& statement) { return statement.access == Access::read ? reads : writes; }
-  // Connections must not be destroyed from inside their own callbacks' callers: they are dropped on the next turn.
+  // Connections must not be destroyed from inside their own callbacks' callers: they are dropped on the next
+  // turn.
   void bury(std::unique_ptr<Connection> connection);
 
   net::Executor& executor;
@@ -145,7 +150,8 @@ struct Pool::Impl {
   std::shared_ptr<int> alive = std::make_shared<int>(0);
 };
 
-// -------------------------------------------------------------------------------------------------------- shared lane
+// --------------------------------------------------------------------------------------------------------
+// shared lane
 
 void Pool::Impl::submit(Request& request) {
   Lane& lane = lane_for(request.statement);
@@ -207,7 +213,8 @@ void Pool::Impl::opened(Lane& lane, PipelinedConnection* connection, Result<void
     return;
   }
   const Statement statement(options.session_check, {}, Access::read, Reuse::once);
-  connection->send(nullptr, statement, deadline_in(kConnectTimeout), checks.emplace_back(*this, lane, connection));
+  connection->send(nullptr, statement, deadline_in(kConnectTimeout),
+                   checks.emplace_back(*this, lane, connection));
 }
 
 void Pool::Impl::checked(Lane& lane, PipelinedConnection* connection, Result<Rows> outcome) {
@@ -263,7 +270,8 @@ void Pool::Impl::abandon(Request& request, ErrorCode code, const char* message) 
   executor.post([waiter = std::exchange(request.waiter, {})] { waiter.resume(); });
 }
 
-// ----------------------------------------------------------------------------------------------------- exclusive lane
+// -----------------------------------------------------------------------------------------------------
+// exclusive lane
 
 void Pool::Impl::submit(Borrower& borrower) {
   borrowers.push_back(&borrower);
@@ -296,7 +304,8 @@ void Pool::Impl::open_exclusive() {
   const auto ready = [this, slot](Result<Rows> outcome) {
     auto connection = std::move(*slot);
     changing_exclusive.erase(slot);
-    if (outcome.ok() && !options.session_check.empty() && (outcome->size() != 1 || outcome->text(0, 0) != "t")) {
+    if (outcome.ok() && !options.session_check.empty() &&
+        (outcome->size() != 1 || outcome->text(0, 0) != "t")) {
       outcome = Error(ErrorCode::database_unavailable, "the database role has rights that it must not have");
     }
     if (outcome.ok()) {
@@ -346,7 +355,8 @@ void Pool::Impl::give_back(std::unique_ptr<ExclusiveConnection> connection) {
   });
 }
 
-// --------------------------------------------------------------------------------------------------------------- time
+// ---------------------------------------------------------------------------------------------------------------
+// time
 
 void Pool::Impl::arm_tick() {
   if (!tick_timer) tick_timer = executor.after(kTick, [this] { tick(); });
@@ -378,20 +388,21 @@ void Pool::Impl::tick() {
       ++entry;
       continue;
     }
-    borrower.error = gone ? cancelled_error()
-                          : Error(ErrorCode::overloaded, "no database connection became free in time");
+    borrower.error =
+        gone ? cancelled_error() : Error(ErrorCode::overloaded, "no database connection became free in time");
     entry = borrowers.erase(entry);
     resume_borrower(borrower);
   }
   const auto active = [](const Lane& lane) {
-    return !lane.waiting.empty() || std::any_of(lane.open.begin(), lane.open.end(), [](const auto& connection) {
-      return connection->in_flight() > 0;
-    });
+    return !lane.waiting.empty() ||
+           std::any_of(lane.open.begin(), lane.open.end(),
+                       [](const auto& connection) { return connection->in_flight() > 0; });
   };
   if (active(reads) || active(writes) || !borrowers.empty()) arm_tick();
 }
 
-// --------------------------------------------------------------------------------------------------------------- face
+// ---------------------------------------------------------------------------------------------------------------
+// face
 
 Pool::Pool(net::Executor& executor, PoolOptions options)
     : impl_(std::make_unique<Impl>(executor, std::move(options))) {}
@@ -465,7 +476,8 @@ Task<Result<Session>> Pool::acquire(CallOptions options) {
   BorrowerAwaiter lent{*impl_, borrower};
   co_await lent;
   if (borrower.error) co_return std::move(*borrower.error);
-  co_return Session(std::make_unique<Session::Impl>(impl_->executor, std::move(borrower.connection), impl_.get()));
+  co_return Session(
+      std::make_unique<Session::Impl>(impl_->executor, std::move(borrower.connection), impl_.get()));
 }
 
 PoolStats Pool::stats() const {
@@ -481,11 +493,10 @@ PoolStats Pool::stats() const {
   return stats;
 }
 
-bool Pool::in_use() const {
-  return impl_->running > 0 || impl_->lent > 0 || !impl_->borrowers.empty();
-}
+bool Pool::in_use() const { return impl_->running > 0 || impl_->lent > 0 || !impl_->borrowers.empty(); }
 
-// ------------------------------------------------------------------------------------------------------------ session
+// ------------------------------------------------------------------------------------------------------------
+// session
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;

@@ -1,11 +1,12 @@
 // Connections of one worker to one database as one role.
 //
-// Two lanes. The *shared* lane runs short statements: context + statement + Sync in one round trip, one implicit
-// transaction, several requests in flight on one connection (libpq pipeline mode). The *exclusive* lane lends a whole
-// connection for multi-statement or slow work. A statement that fails never touches the requests behind it.
+// Two lanes. The *shared* lane runs short statements: context + statement + Sync in one round trip, one
+// implicit transaction, several requests in flight on one connection (libpq pipeline mode). The *exclusive*
+// lane lends a whole connection for multi-statement or slow work. A statement that fails never touches the
+// requests behind it.
 //
-// Everything is opened lazily and bounded by PoolOptions; waiting requests queue in order, up to a limit. All of it
-// belongs to the executor's thread.
+// Everything is opened lazily and bounded by PoolOptions; waiting requests queue in order, up to a limit. All
+// of it belongs to the executor's thread.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +24,13 @@ namespace rowhouse::pg {
 struct PoolOptions {
   ConnectionParameters parameters;
   std::size_t read_connections = 4;
-  std::size_t read_depth = 4;         // requests in flight on one read connection
+  std::size_t read_depth = 4;          // requests in flight on one read connection
   std::size_t write_connections = 16;  // one request in flight each
   std::size_t exclusive_connections = 8;
-  std::size_t max_waiting = 2'000;    // further requests: overloaded
-  std::size_t max_statements = 256;   // prepared ones per connection
-  // Run once on each new connection; must return one row of one boolean column, true. For example that the role has
-  // no BYPASSRLS. Empty: nothing is asked.
+  std::size_t max_waiting = 2'000;   // further requests: overloaded
+  std::size_t max_statements = 256;  // prepared ones per connection
+  // Run once on each new connection; must return one row of one boolean column, true. For example that the
+  // role has no BYPASSRLS. Empty: nothing is asked.
   std::string session_check;
 };
 
@@ -49,8 +50,8 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   // One round trip: sets the context for this transaction alone (unless null), runs the statement, commits.
-  // Errors: see error_from_result; overloaded; cancelled; database_unavailable (no connection, or it broke: a write
-  // may then have happened or not).
+  // Errors: see error_from_result; overloaded; cancelled; database_unavailable (no connection, or it broke: a
+  // write may then have happened or not).
   Task<Result<Rows>> run(const ContextToken* context, const Statement& statement, CallOptions options);
 
   // Lends a connection until the Session is destroyed.
@@ -66,8 +67,9 @@ class Pool {
   std::unique_ptr<Impl> impl_;
 };
 
-// A connection of one's own, lent by a pool or opened by connect(). Destroying it in the middle of a transaction closes the connection, so that PostgreSQL
-// rolls back; otherwise it is cleaned (DISCARD ALL) before the next borrower sees it. Must not outlive the Pool that lent it.
+// A connection of one's own, lent by a pool or opened by connect(). Destroying it in the middle of a
+// transaction closes the connection, so that PostgreSQL rolls back; otherwise it is cleaned (DISCARD ALL)
+// before the next borrower sees it. Must not outlive the Pool that lent it.
 class Session {
  public:
   Session(Session&&) noexcept;
@@ -75,7 +77,8 @@ class Session {
   ~Session();
 
   Task<Result<Rows>> query(const Statement& statement, CallOptions options);
-  // Several statements without parameters; the last result is dropped. Errors name the failing position if known.
+  // Several statements without parameters; the last result is dropped. Errors name the failing position if
+  // known.
   Task<Result<void>> script(const std::string& sql, CallOptions options);
   // BEGIN, and the context for this transaction unless null.
   Task<Result<void>> begin(const ContextToken* context, CallOptions options);
@@ -84,7 +87,8 @@ class Session {
 
  private:
   friend class Pool;
-  friend Task<Result<Session>> connect(net::Executor& executor, ConnectionParameters parameters, CallOptions options);
+  friend Task<Result<Session>> connect(net::Executor& executor, ConnectionParameters parameters,
+                                       CallOptions options);
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -15,7 +15,9 @@ using testing::patient;
 constexpr const char* kFirst = "00000000-0000-4000-8000-000000000001";
 constexpr const char* kSecond = "00000000-0000-4000-8000-000000000002";
 
-Statement reading(std::string sql, Params params = {}) { return Statement(std::move(sql), std::move(params)); }
+Statement reading(std::string sql, Params params = {}) {
+  return Statement(std::move(sql), std::move(params));
+}
 
 class PoolTest : public testing::PgTest {
  protected:
@@ -115,7 +117,8 @@ TEST_F(PoolTest, KeepsFewPreparedStatements) {
   PoolOptions few = options();
   few.max_statements = 5;
   Pool one(executor(), few);
-  for (int i = 0; i < 40; ++i) EXPECT_EQ(text(one, "SELECT " + std::to_string(i % 20)), std::to_string(i % 20));
+  for (int i = 0; i < 40; ++i)
+    EXPECT_EQ(text(one, "SELECT " + std::to_string(i % 20)), std::to_string(i % 20));
   // Those, and the one that sets the context.
   EXPECT_EQ(text(one, "SELECT count(*) <= 6 FROM pg_prepared_statements"), "t");
 }
@@ -154,9 +157,11 @@ TEST_F(PoolTest, ACallerThatGoesAwayCancelsItsStatementAndNoOther) {
   };
   run(all());
   EXPECT_EQ(answers, 20);
-  EXPECT_EQ(sql().value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' "
-                        "AND pid <> pg_backend_pid()"),
-            "0");
+  EXPECT_EQ(
+      sql().value(
+          "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' "
+          "AND pid <> pg_backend_pid()"),
+      "0");
 }
 
 TEST_F(PoolTest, RefusesWhenTooManyWait) {
@@ -194,8 +199,9 @@ TEST_F(PoolTest, SaysThatTheDatabaseIsNotThere) {
 TEST_F(PoolTest, ConnectsAgainAfterTheServerCutIt) {
   Pool one(executor(), options());
   EXPECT_EQ(text(one, "SELECT 1"), "1");
-  sql().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-            "pg_backend_pid()");
+  sql().run(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+      "pg_backend_pid()");
   // The loss is noticed at the latest by the request that meets it.
   const auto met = query(one, reading("SELECT 2"));
   EXPECT_TRUE(met.ok() || met.error().code == ErrorCode::database_unavailable);
@@ -212,7 +218,8 @@ TEST_F(PoolTest, RefusesARoleThatFailsTheCheck) {
   EXPECT_FALSE(run(one.acquire(patient())).ok());
 }
 
-// ------------------------------------------------------------------------------------------------------- sessions
+// -------------------------------------------------------------------------------------------------------
+// sessions
 
 TEST_F(PoolTest, ASessionCommits) {
   const auto work = [&]() -> Task<void> {
@@ -272,8 +279,10 @@ TEST_F(PoolTest, TheNextBorrowerFindsNothingOfTheLast) {
   const auto look = [&]() -> Task<void> {
     auto session = co_await one.acquire(patient());
     const Statement ask(
-        "SELECT coalesce(current_setting('rowhouse.context', true), '') || (SELECT count(*) FROM pg_prepared_statements) || "
-        "(SELECT count(*) FROM pg_cursors WHERE name = 'left_open') || coalesce(to_regclass('pg_temp.litter')::text, '-')");
+        "SELECT coalesce(current_setting('rowhouse.context', true), '') || (SELECT count(*) FROM "
+        "pg_prepared_statements) || "
+        "(SELECT count(*) FROM pg_cursors WHERE name = 'left_open') || "
+        "coalesce(to_regclass('pg_temp.litter')::text, '-')");
     const auto rows = co_await session->query(ask, patient());
     EXPECT_TRUE(rows.ok());
     EXPECT_EQ(rows->text(0, 0), "00-");
@@ -326,7 +335,8 @@ TEST_F(PoolTest, CopyToTheClientIsRefused) {
   run(work());
 }
 
-// ------------------------------------------------------------------------------------------------------- listener
+// -------------------------------------------------------------------------------------------------------
+// listener
 
 TEST_F(PoolTest, AListenerHearsAndComesBack) {
   std::vector<std::string> heard;
@@ -336,7 +346,8 @@ TEST_F(PoolTest, AListenerHearsAndComesBack) {
       [&](std::string_view payload) { heard.emplace_back(payload); }, [&] { ++connected; });
   const auto until = [&](std::function<bool()> condition) -> Task<void> {
     const Deadline deadline = deadline_in(30s);
-    while (!condition() && std::chrono::steady_clock::now() < deadline) co_await net::sleep_for(executor(), 5ms);
+    while (!condition() && std::chrono::steady_clock::now() < deadline)
+      co_await net::sleep_for(executor(), 5ms);
   };
   run(until([&] { return connected == 1; }));
   sql().run("NOTIFY news, 'first'");

@@ -72,7 +72,8 @@ Meaning meaning_of(std::string_view sqlstate) {
   if (sqlstate == "23505") return {ErrorCode::conflict, "a row with this key exists already"};
   if (sqlstate == "23P01") return {ErrorCode::conflict, "the row conflicts with another row"};
   if (sqlstate == "23502") return {ErrorCode::validation_failed, "a value is required"};
-  if (sqlstate == "23503") return {ErrorCode::validation_failed, "the row refers to one that does not exist, or is referred to"};
+  if (sqlstate == "23503")
+    return {ErrorCode::validation_failed, "the row refers to one that does not exist, or is referred to"};
   if (sqlstate == "23514") return {ErrorCode::validation_failed, "a value breaks a rule of the table"};
   if (sqlstate == "40001" || sqlstate == "40P01") {
     return {ErrorCode::conflict, "another transaction was in the way; try again"};
@@ -82,8 +83,8 @@ Meaning meaning_of(std::string_view sqlstate) {
   }
   if (sqlstate == "53100") return {ErrorCode::disk_full, "the database has no space left on its disk"};
   if (sqlstate == "42501") return {ErrorCode::forbidden, "the database refuses this operation"};
-  if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate == "53300" || sqlstate == "3D000" ||
-      sqlstate.starts_with("28")) {
+  if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate == "53300" ||
+      sqlstate == "3D000" || sqlstate.starts_with("28")) {
     return {ErrorCode::database_unavailable, "the database is not available right now"};
   }
   if (sqlstate.starts_with("22") || sqlstate.starts_with("23")) {

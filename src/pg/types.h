@@ -35,17 +35,21 @@ struct ConnectionParameters {
 using Param = std::optional<std::string>;
 using Params = std::vector<Param>;
 
-// How the plan of a statement is kept: `prepared` for texts that come back (kept per connection, least recently used
-// dropped), `once` for texts that do not (batches).
+// How the plan of a statement is kept: `prepared` for texts that come back (kept per connection, least
+// recently used dropped), `once` for texts that do not (batches).
 enum class Reuse { prepared, once };
-// Reads share a few connections, several in flight on each; writes go wide, one in flight each (group commit).
+// Reads share a few connections, several in flight on each; writes go wide, one in flight each (group
+// commit).
 enum class Access { read, write };
 
 struct Statement {
   Statement() = default;
   explicit Statement(std::string text, Params parameters = {}, Access statement_access = Access::read,
                      Reuse statement_reuse = Reuse::prepared)
-      : sql(std::move(text)), params(std::move(parameters)), access(statement_access), reuse(statement_reuse) {}
+      : sql(std::move(text)),
+        params(std::move(parameters)),
+        access(statement_access),
+        reuse(statement_reuse) {}
   std::string sql;
   Params params;
   Access access = Access::read;
@@ -76,8 +80,8 @@ class Rows {
   std::unique_ptr<pg_result, Clear> result_;
 };
 
-// The value of the setting `rowhouse.context`, which row security reads. Only session::TenantDatabase makes one, out
-// of a TenantContext: that is what keeps tenant tables out of reach for code that has none.
+// The value of the setting `rowhouse.context`, which row security reads. Only session::TenantDatabase makes
+// one, out of a TenantContext: that is what keeps tenant tables out of reach for code that has none.
 class ContextToken {
  public:
   const std::string& text() const { return text_; }
@@ -94,12 +98,14 @@ inline constexpr std::string_view kSqlState = "sqlstate";
 inline constexpr std::string_view kConstraint = "constraint";  // name, for class 23
 inline constexpr std::string_view kColumn = "column";          // name, for not-null violations
 inline constexpr std::string_view kTable = "table";
-inline constexpr std::string_view kParameter = "parameter";    // number of the parameter whose text was refused ("3")
-inline constexpr std::string_view kServerMessage = "server_message";  // PostgreSQL's own words; for the log alone
+inline constexpr std::string_view kParameter =
+    "parameter";  // number of the parameter whose text was refused ("3")
+inline constexpr std::string_view kServerMessage =
+    "server_message";  // PostgreSQL's own words; for the log alone
 
-// Error out of a failed result. Codes: conflict (23505, 40001, 40P01), validation_failed (22…, 23502, 23503, 23514),
-// statement_timeout (57014, 55P03), disk_full (53100), database_unavailable (08…, 57P0x, 53300), forbidden (42501),
-// otherwise internal. The message never repeats values.
+// Error out of a failed result. Codes: conflict (23505, 40001, 40P01), validation_failed (22…, 23502, 23503,
+// 23514), statement_timeout (57014, 55P03), disk_full (53100), database_unavailable (08…, 57P0x, 53300),
+// forbidden (42501), otherwise internal. The message never repeats values.
 Error error_from_result(const pg_result* result);
 
 }  // namespace rowhouse::pg

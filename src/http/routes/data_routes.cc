@@ -25,8 +25,7 @@ class DataRoutes {
       : data_(dependencies.data), options_(options) {}
 
   Reply list(Call& call, const TenantContext& context) const {
-    CO_TRY(auto reply,
-           co_await data_.list(context, call.parameters[0], call.request.query, call.options));
+    CO_TRY(auto reply, co_await data_.list(context, call.parameters[0], call.request.query, call.options));
     co_return render(std::move(reply));
   }
 
@@ -54,7 +53,8 @@ class DataRoutes {
 
   Reply remove(Call& call, const TenantContext& context) const {
     CO_TRY(data::WriteOptions write, write_options(call, {}));
-    CO_TRY(auto reply, co_await data_.remove(context, call.parameters[0], call.parameters[1], write, call.options));
+    CO_TRY(auto reply,
+           co_await data_.remove(context, call.parameters[0], call.parameters[1], write, call.options));
     co_return render(std::move(reply));
   }
 
@@ -111,7 +111,8 @@ class DataRoutes {
   }
 
  private:
-  static Result<data::WriteOptions> write_options(const Call& call, std::initializer_list<std::string_view> known) {
+  static Result<data::WriteOptions> write_options(const Call& call,
+                                                  std::initializer_list<std::string_view> known) {
     data::WriteOptions write;
     TRY(const auto parameters, read_query(call.request, known));
     for (const auto& [name, value] : parameters) {
@@ -148,15 +149,18 @@ void add_data_routes(Router& router, const Dependencies& dependencies, const Api
     return RouteInfo(method, path, Audience::tenant, id, title).in("Data");
   };
   on(info(Method::get, "/v1/data/{resource}", "listRows", "List rows"), &DataRoutes::list);
-  on(info(Method::post, "/v1/data/{resource}", "createRows", "Create one row or many").returns(201), &DataRoutes::create);
+  on(info(Method::post, "/v1/data/{resource}", "createRows", "Create one row or many").returns(201),
+     &DataRoutes::create);
   on(info(Method::get, "/v1/data/{resource}/{id}", "getRow", "Get a row"), &DataRoutes::get);
   on(info(Method::patch, "/v1/data/{resource}/{id}", "updateRow", "Change a row"), &DataRoutes::update);
-  on(info(Method::remove, "/v1/data/{resource}/{id}", "deleteRow", "Delete a row").returns(204), &DataRoutes::remove);
+  on(info(Method::remove, "/v1/data/{resource}/{id}", "deleteRow", "Delete a row").returns(204),
+     &DataRoutes::remove);
   on(info(Method::post, "/v1/rpc/{function}", "callFunction", "Call a function"), &DataRoutes::call_function);
   on(info(Method::post, "/v1/import/{resource}", "importRows", "Import rows"), &DataRoutes::import_rows);
   on(info(Method::get, "/v1/export/{resource}", "exportRows", "Export rows"), &DataRoutes::export_rows);
-  on(RouteInfo(Method::get, "/v1/tenant", Audience::tenant, "getOwnTenant", "The tenant of the key").in("Tenant").returns(
-         200, ref("OwnTenant")),
+  on(RouteInfo(Method::get, "/v1/tenant", Audience::tenant, "getOwnTenant", "The tenant of the key")
+         .in("Tenant")
+         .returns(200, ref("OwnTenant")),
      &DataRoutes::own_tenant);
 }
 

@@ -162,15 +162,22 @@ void add_open_routes(Router& router, const Dependencies& dependencies, const Api
   const auto routes = std::make_shared<OpenRoutes>(router, dependencies, options);
   const auto on = [&](const char* path, const char* id, const char* title, const char* tag, auto member,
                       json::Value schema, const char* type) {
-    router.add(RouteInfo(Method::get, path, Audience::open, id, title).in(tag).returns(200, std::move(schema)).response_type(type),
+    router.add(RouteInfo(Method::get, path, Audience::open, id, title)
+                   .in(tag)
+                   .returns(200, std::move(schema))
+                   .response_type(type),
                OpenHandler([routes, member](Call& call) { return ((*routes).*member)(call); }));
   };
   const json::Value text = json::Object{{"type", "string"}};
   const json::Value object = json::Object{{"type", "object"}};
-  on("/healthz", "getHealth", "Is the process alive?", "Server", &OpenRoutes::health, object, "application/json");
-  on("/readyz", "getReadiness", "Can requests be served?", "Server", &OpenRoutes::ready, object, "application/json");
-  on("/docs", "getReferencePage", "This reference, for a browser", "Server", &OpenRoutes::page, text, "text/html");
-  on("/docs/{asset}", "getReferenceAsset", "Script and style of the reference page", "Server", &OpenRoutes::asset, text, "*/*");
+  on("/healthz", "getHealth", "Is the process alive?", "Server", &OpenRoutes::health, object,
+     "application/json");
+  on("/readyz", "getReadiness", "Can requests be served?", "Server", &OpenRoutes::ready, object,
+     "application/json");
+  on("/docs", "getReferencePage", "This reference, for a browser", "Server", &OpenRoutes::page, text,
+     "text/html");
+  on("/docs/{asset}", "getReferenceAsset", "Script and style of the reference page", "Server",
+     &OpenRoutes::asset, text, "*/*");
   router.add(RouteInfo(Method::get, "/openapi.json", Audience::open, "getOpenApi", "This document")
                  .in("Server")
                  .query("pack", "Only the resources of this pack", text)
@@ -179,7 +186,9 @@ void add_open_routes(Router& router, const Dependencies& dependencies, const Api
   router.add(RouteInfo(Method::get, "/v1/status", Audience::platform, "getStatus", "The platform at a glance")
                  .in("Server")
                  .returns(200, ref("Status")),
-             PlatformHandler([routes](Call& call, const PlatformContext& context) { return routes->status(call, context); }));
+             PlatformHandler([routes](Call& call, const PlatformContext& context) {
+               return routes->status(call, context);
+             }));
 }
 
 }  // namespace rowhouse::http

@@ -63,10 +63,12 @@ void add_pack_routes(Router& router, const Dependencies& dependencies, const Api
   };
   on(info(Method::get, "/v1/packs", "listPacks", "List installed packs").returns(200, ref("PackList")),
      &PackRoutes::list);
-  on(info(Method::get, "/v1/packs/{pack}", "getPack", "Get a pack with its resources").returns(200, ref("PackDetail")),
+  on(info(Method::get, "/v1/packs/{pack}", "getPack", "Get a pack with its resources")
+         .returns(200, ref("PackDetail")),
      &PackRoutes::get);
   on(info(Method::post, "/v1/packs", "installPack", "Install or upgrade a pack")
-         .about("Checks the pack in a scratch database first; one that breaks a rule is refused and nothing changes. "
+         .about("Checks the pack in a scratch database first; one that breaks a rule is refused and nothing "
+                "changes. "
                 "An upgrade migrates every tenant in every tier.")
          .takes(ref("PackBundle"))
          .returns(201, ref("InstallReport"))

@@ -15,13 +15,15 @@ void add_open_routes(Router& router, const Dependencies& dependencies, const Api
 // Shared by the handlers.
 
 net::HttpResponse json_response(int status, const json::Value& document);
-// The whole body as JSON. Errors: unsupported_media_type unless application/json, body_too_large, malformed_json.
+// The whole body as JSON. Errors: unsupported_media_type unless application/json, body_too_large,
+// malformed_json.
 Task<Result<std::string>> read_json_text(net::HttpRequest& request, std::uint64_t limit);
 Task<Result<json::Value>> read_json(net::HttpRequest& request, std::uint64_t limit);
 // Media type of the body in lower case, without parameters; "" if none.
 std::string media_type(const net::HttpRequest& request);
-// Value of one query parameter, "" if it is not there. Error: invalid_parameter for one that is not in `known`.
-Result<std::vector<std::pair<std::string, std::string>>> read_query(const net::HttpRequest& request,
-                                                                    std::initializer_list<std::string_view> known);
+// Value of one query parameter, "" if it is not there. Error: invalid_parameter for one that is not in
+// `known`.
+Result<std::vector<std::pair<std::string, std::string>>> read_query(
+    const net::HttpRequest& request, std::initializer_list<std::string_view> known);
 
 }  // namespace rowhouse::http

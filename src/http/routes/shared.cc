@@ -31,8 +31,8 @@ Task<Result<json::Value>> read_json(net::HttpRequest& request, std::uint64_t lim
   co_return json::parse(text);
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> read_query(const net::HttpRequest& request,
-                                                                    std::initializer_list<std::string_view> known) {
+Result<std::vector<std::pair<std::string, std::string>>> read_query(
+    const net::HttpRequest& request, std::initializer_list<std::string_view> known) {
   TRY(auto parameters, data::parse_parameters(request.query));
   for (const auto& [name, value] : parameters) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {

@@ -25,13 +25,15 @@ Result<std::optional<std::int64_t>> read_if_match(const net::HttpRequest& reques
   if (text.empty() || text == "*") return std::optional<std::int64_t>();
   const bool shaped = text.size() > 3 && text.starts_with("\"v") && text.ends_with('"');
   const auto version = shaped ? parse_int64(text.substr(2, text.size() - 3)) : std::nullopt;
-  if (!version) return Error(ErrorCode::invalid_parameter, "If-Match must be an ETag of this tenant, such as \"v3\"");
+  if (!version)
+    return Error(ErrorCode::invalid_parameter, "If-Match must be an ETag of this tenant, such as \"v3\"");
   return version;
 }
 
 Result<tenancy::TenantFilter> read_filter(const net::HttpRequest& request) {
   tenancy::TenantFilter filter;
-  TRY(const auto parameters, read_query(request, {"pack", "plan", "tier", "status", "search", "limit", "cursor"}));
+  TRY(const auto parameters,
+      read_query(request, {"pack", "plan", "tier", "status", "search", "limit", "cursor"}));
   for (const auto& [name, value] : parameters) {
     if (name == "pack") filter.pack = value;
     if (name == "plan") filter.plan = value;
@@ -41,7 +43,8 @@ Result<tenancy::TenantFilter> read_filter(const net::HttpRequest& request) {
       return Error(ErrorCode::invalid_parameter, "tier must be pool, schema or database");
     }
     if (name == "status" && !(filter.status = tenancy::parse_tenant_status(value))) {
-      return Error(ErrorCode::invalid_parameter, "status must be provisioning, active, suspended, archived or deleting");
+      return Error(ErrorCode::invalid_parameter,
+                   "status must be provisioning, active, suspended, archived or deleting");
     }
     if (name == "limit") {
       const auto limit = parse_int64(value);
@@ -63,7 +66,8 @@ class TenantRoutes {
     CO_TRY(const json::Value body, co_await read_json(call.request, options_.max_json_bytes));
     CO_TRY(tenancy::NewTenant wanted, read_new_tenant(body));
     call.options.deadline = deadline_in(options_.long_request_timeout);
-    CO_TRY(const auto created, co_await tenants_.create(std::move(wanted), actor_of(call, context), call.options));
+    CO_TRY(const auto created,
+           co_await tenants_.create(std::move(wanted), actor_of(call, context), call.options));
     json::Value document;
     document.set("tenant", tenant_document(*created.tenant));
     document.set("api_key", created.api_key);
@@ -99,12 +103,14 @@ class TenantRoutes {
   }
 
   Reply suspend(Call& call, const PlatformContext& context) const {
-    CO_TRY(const auto tenant, co_await tenants_.suspend(call.parameters[0], actor_of(call, context), call.options));
+    CO_TRY(const auto tenant,
+           co_await tenants_.suspend(call.parameters[0], actor_of(call, context), call.options));
     co_return tenant_response(200, *tenant);
   }
 
   Reply resume(Call& call, const PlatformContext& context) const {
-    CO_TRY(const auto tenant, co_await tenants_.resume(call.parameters[0], actor_of(call, context), call.options));
+    CO_TRY(const auto tenant,
+           co_await tenants_.resume(call.parameters[0], actor_of(call, context), call.options));
     co_return tenant_response(200, *tenant);
   }
 
@@ -126,8 +132,9 @@ class TenantRoutes {
   Reply create_key(Call& call, const PlatformContext& context) const {
     CO_TRY(const json::Value body, co_await read_json(call.request, options_.max_json_bytes));
     CO_TRY(const KeyRequest wanted, read_key_request(body));
-    CO_TRY(const auto created, co_await tenants_.create_key(call.parameters[0], wanted.name, wanted.expires_at,
-                                                            actor_of(call, context), call.options));
+    CO_TRY(const auto created,
+           co_await tenants_.create_key(call.parameters[0], wanted.name, wanted.expires_at,
+                                        actor_of(call, context), call.options));
     json::Value document;
     document.set("key", key_document(created.key));
     document.set("secret", created.secret);
@@ -172,12 +179,15 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .returns(200, ref("TenantPage")),
      &TenantRoutes::list);
   on(info(Method::post, "/v1/tenants", "createTenant", "Create a tenant")
-         .about("Provisions rows, a schema or a database, and returns the first API key. The key is shown only here.")
+         .about("Provisions rows, a schema or a database, and returns the first API key. The key is shown "
+                "only here.")
          .takes(ref("TenantCreate"))
          .returns(201, ref("TenantCreated"))
          .with_location(),
      &TenantRoutes::create);
-  on(info(Method::get, "/v1/tenants/{tenant}", "getTenant", "Get a tenant").returns(200, ref("Tenant")).with_etag(),
+  on(info(Method::get, "/v1/tenants/{tenant}", "getTenant", "Get a tenant")
+         .returns(200, ref("Tenant"))
+         .with_etag(),
      &TenantRoutes::get);
   on(info(Method::patch, "/v1/tenants/{tenant}", "updateTenant", "Change a tenant")
          .about("Members that are left out stay as they are.")
@@ -186,13 +196,17 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .returns(200, ref("Tenant"))
          .with_etag(),
      &TenantRoutes::update);
-  on(info(Method::remove, "/v1/tenants/{tenant}", "deleteTenant", "Delete a tenant and everything it has").returns(204),
+  on(info(Method::remove, "/v1/tenants/{tenant}", "deleteTenant", "Delete a tenant and everything it has")
+         .returns(204),
      &TenantRoutes::remove);
-  on(info(Method::post, "/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend a tenant").returns(200, ref("Tenant")),
+  on(info(Method::post, "/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend a tenant")
+         .returns(200, ref("Tenant")),
      &TenantRoutes::suspend);
-  on(info(Method::post, "/v1/tenants/{tenant}/resume", "resumeTenant", "Resume a tenant").returns(200, ref("Tenant")),
+  on(info(Method::post, "/v1/tenants/{tenant}/resume", "resumeTenant", "Resume a tenant")
+         .returns(200, ref("Tenant")),
      &TenantRoutes::resume);
-  on(info(Method::get, "/v1/tenants/{tenant}/keys", "listKeys", "List a tenant's API keys").returns(200, ref("KeyList")),
+  on(info(Method::get, "/v1/tenants/{tenant}/keys", "listKeys", "List a tenant's API keys")
+         .returns(200, ref("KeyList")),
      &TenantRoutes::list_keys);
   on(info(Method::post, "/v1/tenants/{tenant}/keys", "createKey", "Create an API key")
          .about("The secret is shown only here.")
