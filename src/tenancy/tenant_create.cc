@@ -182,20 +182,35 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const Ne
 }
 
 Task<Result<std::size_t>> TenantService::Impl::furnish(std::shared_ptr<const Tenant> tenant,
-                                                       NewTenant::SampleRows samples, CallOptions options) {
+                                                       NewTenant::SampleRows samples,
+                                                       std::string& furnished_version, CallOptions options) {
   const bool wants_samples = samples == NewTenant::SampleRows::load;
   if (wants_samples && !load_samples)
     co_return Error(ErrorCode::internal, "no loader of sample data is wired");
   CO_TRY(const auto bundle, co_await packs.stored_bundle(tenant->pack_name, options));
   CO_TRY_DO(co_await provisioner.create(*tenant, bundle, options));
+  furnished_version = bundle.manifest.version;
   if (!wants_samples) co_return std::size_t{0};
   co_return co_await load_samples(tenant, bundle.samples, options);
+}
+
+// An upgrade leaves tenants alone that are still being made. It stores the new version before it looks for
+// tenants, so either it has seen this one active, or the new version is seen here.
+Task<Result<void>> TenantService::Impl::catch_up(const Tenant& tenant, const std::string& furnished_version,
+                                                 CallOptions options) {
+  if (tenant.placement.tier == Tier::pool) co_return Result<void>();
+  CO_TRY(const auto bundle, co_await packs.stored_bundle(tenant.pack_name, options));
+  if (bundle.manifest.version == furnished_version) co_return Result<void>();
+  CO_TRY_DO(co_await packs.prepare_schema(tenant.placement.database, tenant.placement.schema,
+                                          tenant.placement.role, bundle, options));
+  co_return Result<void>();
 }
 
 Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Tenant> tenant,
                                                         std::string api_key, NewTenant::SampleRows samples,
                                                         Actor actor, CallOptions options) {
-  auto furnished = co_await furnish(tenant, samples, options);
+  std::string furnished_version;
+  auto furnished = co_await furnish(tenant, samples, furnished_version, options);
   std::optional<Error> failure;
   CreatedTenant created;
   if (furnished.ok()) {
@@ -206,10 +221,14 @@ Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Te
     } else if (*activated == nullptr) {
       failure = Error(ErrorCode::conflict, "the tenant was deleted while it was being created");
     } else {
-      created.tenant = std::move(activated).value();
-      created.api_key = std::move(api_key);
-      created.sample_row_count = *furnished;
-      co_return created;
+      auto caught_up = co_await catch_up(*tenant, furnished_version, options);
+      if (caught_up.ok()) {
+        created.tenant = std::move(activated).value();
+        created.api_key = std::move(api_key);
+        created.sample_row_count = *furnished;
+        co_return created;
+      }
+      failure = std::move(caught_up).error();
     }
   } else {
     failure = std::move(furnished).error();

@@ -56,9 +56,12 @@ struct TenantService::Impl {
                                                      TenantStatus status, std::string_view api_key,
                                                      const Actor& actor, CallOptions options);
   Task<Result<std::string>> free_slug(std::string base, CallOptions options);
-  // Everything of a creation that is more than registry rows; the number of sample rows.
+  // Everything of a creation that is more than registry rows, with the pack as it is stored now; says which
+  // version that was, and returns the number of sample rows.
   Task<Result<std::size_t>> furnish(std::shared_ptr<const Tenant> tenant, NewTenant::SampleRows samples,
-                                    CallOptions options);
+                                    std::string& furnished_version, CallOptions options);
+  Task<Result<void>> catch_up(const Tenant& tenant, const std::string& furnished_version,
+                              CallOptions options);
   Task<Result<CreatedTenant>> finish(std::shared_ptr<const Tenant> tenant, std::string api_key,
                                      NewTenant::SampleRows samples, Actor actor, CallOptions options);
 

@@ -59,7 +59,11 @@ class DataRoutes {
   }
 
   Reply call_function(Call& call, const TenantContext& context) const {
-    CO_TRY(const std::string body, co_await read_json_text(call.request, options_.max_json_bytes));
+    std::string body;  // none: no arguments
+    if (call.request.header("Content-Type") || call.request.header("Transfer-Encoding") ||
+        call.request.header("Content-Length").value_or("0") != "0") {
+      CO_TRY(body, co_await read_json_text(call.request, options_.max_json_bytes));
+    }
     CO_TRY(auto reply, co_await data_.call(context, call.parameters[0], body, call.options));
     co_return render(std::move(reply));
   }
