@@ -29,7 +29,7 @@ def environment(postgres, **more):
 
 
 def node(work, postgres, name):
-    return Server(work / name, command=["serve"], env=environment(postgres), token=TOKEN)
+    return Server(work / name, command=["serve"], env=environment(postgres, ROWHOUSE_BASE_DOMAIN="app.example"), token=TOKEN)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,16 @@ def test_a_pack_reaches_the_other_node(nodes):
     effective_within(2, lambda: any(pack["name"] == "notes-nodes" for pack in two.admin.get("/v1/packs")["data"]), "the new pack")
     tenant = two.admin.create_tenant(pack="notes-nodes", plan=None)
     assert one.with_key(tenant.key).get("/v1/data/notes")["data"] == []
+
+
+def test_a_host_names_its_tenant_and_no_other(nodes):
+    mine, other = nodes[0].admin.create_tenant(), nodes[0].admin.create_tenant(domain="crm.other.example")
+    subdomain = mine.record["subdomain"]
+    for host in (f"{subdomain}.app.example", f"{subdomain.upper()}.app.example:8080", "app.example"):
+        assert mine.api.get("/v1/tenant", headers={"Host": host})["id"] == mine.id
+    for host in (f"{other.record['subdomain']}.app.example", "crm.other.example", "nobody.app.example"):
+        mine.api.refused("GET", LEADS, 403, "tenant_mismatch", headers={"Host": host})
+    assert other.api.get("/v1/tenant", headers={"Host": "crm.other.example"})["id"] == other.id
 
 
 def test_the_same_name_on_two_nodes(nodes):

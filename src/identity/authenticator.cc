@@ -10,6 +10,7 @@ namespace rowhouse::identity {
 namespace {
 
 constexpr std::string_view kBearer = "bearer ";
+constexpr std::string_view kHostHeader = "Host";
 
 Error unknown_credential() { return Error(ErrorCode::credential_unknown, "the credential is not known"); }
 
@@ -17,6 +18,27 @@ bool names_tenant(std::string_view id_or_slug, const tenancy::Tenant& tenant) {
   if (id_or_slug == tenant.slug) return true;
   const auto id = Uuid::parse(id_or_slug);
   return id.has_value() && *id == tenant.id;
+}
+
+// "acme.app.example:8080" → "acme.app.example"; "[::1]:80" stays in its brackets.
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_address_or_localhost(std::string_view host) {
+  return host.starts_with('[') || equals_ignoring_case(host, "localhost") ||
+         host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+// Does the host name this tenant, or nobody? See the constructor.
+bool host_agrees(std::string_view host_header, std::string_view base_domain, const tenancy::Tenant& tenant) {
+  const std::string_view host = without_port(host_header);
+  if (base_domain.empty() || is_address_or_localhost(host)) return true;
+  if (equals_ignoring_case(host, base_domain)) return true;
+  if (!tenant.domain.empty() && equals_ignoring_case(host, tenant.domain)) return true;
+  return !tenant.subdomain.empty() &&
+         equals_ignoring_case(host, tenant.subdomain + "." + std::string(base_domain));
 }
 
 std::string key_actor(const tenancy::KeyEntry& entry) { return "key " + entry.name; }
@@ -31,14 +53,17 @@ bool is_security_event(ErrorCode code) {
 }  // namespace
 
 struct Authenticator::Presented {
-  Presented(tenancy::KeyHash key_hash, std::string_view tenant_claim) : hash(key_hash), claim(tenant_claim) {}
+  Presented(tenancy::KeyHash key_hash, std::string_view tenant_claim, std::string_view request_host)
+      : hash(key_hash), claim(tenant_claim), host(request_host) {}
   tenancy::KeyHash hash;
-  std::string_view claim;  // "" if none; points into the request
+  std::string_view claim;  // "" if none; points into the request, as does
+  std::string_view host;   // "" if none
 };
 
 Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest& request) const {
   std::optional<std::string_view> key;
   std::optional<std::string_view> claim;
+  std::string_view host;
   for (const auto& [name, value] : request.headers) {
     // Cheap test first: this loop runs for every header of every request.
     if (name.size() == kTenantKeyHeader.size() && equals_ignoring_case(name, kTenantKeyHeader)) {
@@ -47,6 +72,8 @@ Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest
     } else if (name.size() == kTenantIdHeader.size() && equals_ignoring_case(name, kTenantIdHeader)) {
       if (claim) return Error(ErrorCode::malformed_request, "the header X-Tenant-ID is given more than once");
       claim = value;
+    } else if (name.size() == kHostHeader.size() && equals_ignoring_case(name, kHostHeader)) {
+      host = value;  // exactly one: the HTTP server has seen to it
     }
   }
   if (!key || key->empty()) {
@@ -57,10 +84,11 @@ Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest
                  "the header X-Tenant-ID is empty: name the tenant or leave it out");
   }
   if (!tenancy::has_credential_form(*key, tenancy::kTenantKeyPrefix)) return unknown_credential();
-  return Presented(tenancy::hash_of_credential(*key), claim.value_or(std::string_view()));
+  return Presented(tenancy::hash_of_credential(*key), claim.value_or(std::string_view()), host);
 }
 
-Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry, std::string_view claim) const {
+Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry,
+                                           const Presented& credential) const {
   if (entry.expires_at && *entry.expires_at <= clock_.now()) return unknown_credential();
   switch (entry.tenant->status) {
     case tenancy::TenantStatus::active:
@@ -72,8 +100,12 @@ Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry, std::
     case tenancy::TenantStatus::deleting:
       return unknown_credential();
   }
-  if (!claim.empty() && !names_tenant(claim, *entry.tenant)) {
+  if (!credential.claim.empty() && !names_tenant(credential.claim, *entry.tenant)) {
     return Error(ErrorCode::tenant_mismatch, "the key belongs to another tenant than the one in X-Tenant-ID");
+  }
+  if (!host_agrees(credential.host, base_domain_, *entry.tenant)) {
+    return Error(ErrorCode::tenant_mismatch,
+                 "the key belongs to another tenant than the one that Host names");
   }
   Principal principal(PrincipalKind::tenant_key, entry.id, key_actor(entry));
   return TenantContext(entry.tenant, std::move(principal));
@@ -100,7 +132,7 @@ std::optional<Result<TenantContext>> Authenticator::tenant_if_cached(const net::
   }
   const tenancy::KeyEntry* entry = registry_.cached_key(credential->hash);
   if (entry == nullptr) return std::nullopt;
-  auto context = admit(*entry, credential->claim);
+  auto context = admit(*entry, *credential);
   if (context.ok()) return context;
   return Result<TenantContext>(
       refuse(std::move(context).error(), request, entry->tenant.get(), key_actor(*entry)));
@@ -111,7 +143,7 @@ Task<Result<TenantContext>> Authenticator::tenant(const net::HttpRequest& reques
   if (!credential.ok()) co_return refuse(std::move(credential).error(), request, nullptr, "");
   auto entry = co_await registry_.find_key(credential->hash, options);
   if (!entry.ok()) co_return refuse(std::move(entry).error(), request, nullptr, "");
-  auto context = admit(*entry, credential->claim);
+  auto context = admit(*entry, *credential);
   if (context.ok()) co_return context;
   const std::string actor = key_actor(*entry);
   co_return refuse(std::move(context).error(), request, entry->tenant.get(), actor);

@@ -32,8 +32,12 @@ inline constexpr std::string_view kAuthorizationHeader = "Authorization";
 
 class Authenticator {
  public:
-  Authenticator(tenancy::Registry& registry, audit::Trail& trail, const Clock& clock)
-      : registry_(registry), trail_(trail), clock_(clock) {}
+  // `base_domain` ("app.example"): tenants are reached at SUBDOMAIN.BASE_DOMAIN or a domain of their own, and
+  // a Host that names another tenant, or none, is a tenant_mismatch; addresses, localhost and the base domain
+  // itself name nobody.
+  // "": hosts say nothing about tenants.
+  Authenticator(tenancy::Registry& registry, audit::Trail& trail, const Clock& clock, std::string base_domain)
+      : registry_(registry), trail_(trail), clock_(clock), base_domain_(std::move(base_domain)) {}
 
   // The hot path, without a coroutine: the answer if it needs no query, nullopt if tenant() must be awaited.
   std::optional<Result<TenantContext>> tenant_if_cached(const net::HttpRequest& request);
@@ -58,13 +62,14 @@ class Authenticator {
  private:
   struct Presented;  // what the request holds, form checked
   Result<Presented> presented(const net::HttpRequest& request) const;
-  Result<TenantContext> admit(const tenancy::KeyEntry& entry, std::string_view claim) const;
+  Result<TenantContext> admit(const tenancy::KeyEntry& entry, const Presented& credential) const;
   Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
                std::string_view actor);
 
   tenancy::Registry& registry_;
   audit::Trail& trail_;
   const Clock& clock_;
+  const std::string base_domain_;
 };
 
 }  // namespace rowhouse::identity

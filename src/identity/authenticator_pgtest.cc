@@ -20,7 +20,7 @@ class AuthenticatorTest : public tenancy::fixture::InstallationTest {
     acme_.emplace(create(request("Acme")));
     other_.emplace(create(request("Other")));
     trail_.emplace(executor(), node().platform, audit::TrailOptions());
-    authenticator_.emplace(node().registry, *trail_, clock());
+    authenticator_.emplace(node().registry, *trail_, clock(), "app.example");
     events_before_ = count_of_events();
   }
   void TearDown() override {
@@ -62,7 +62,7 @@ class AuthenticatorTest : public tenancy::fixture::InstallationTest {
 };
 
 TEST_F(AuthenticatorTest, AKeyGivesTheContextOfItsTenant) {
-  const auto request = http({{"Host", "x"}, {"x-tenant-key", acme_->api_key}});
+  const auto request = http({{"Host", "localhost"}, {"x-tenant-key", acme_->api_key}});
   EXPECT_FALSE(authenticator_->tenant_if_cached(request).has_value());
   const auto context = tenant(request);
   ASSERT_TRUE(context.ok()) << context.error().message;
@@ -200,6 +200,24 @@ TEST_F(AuthenticatorTest, PlatformWorkOnATenantIsOnTheRecord) {
                 "platform.audit_log WHERE action = 'tenant.rows_opened' AND tenant_id = '" +
                 acme_->tenant->id.to_string() + "'"),
             "admin of a test: support case 7, server: load sample data");
+}
+
+TEST_F(AuthenticatorTest, AHostThatNamesAnotherTenantIsRefused) {
+  const std::string own = acme_->tenant->subdomain;
+  const std::string other = other_->tenant->subdomain;
+  ASSERT_NE(own, other);
+  for (const std::string& host :
+       {own + ".app.example", own + ".APP.Example:8080", std::string("app.example"),
+        std::string("127.0.0.1:8080"), std::string("[::1]:8080"), std::string("localhost")}) {
+    const auto context = tenant(http({{"Host", host}, {"X-Tenant-Key", acme_->api_key}}));
+    EXPECT_TRUE(context.ok()) << host;
+  }
+  for (const std::string& host :
+       {other + ".app.example", std::string("nobody.app.example"), std::string("elsewhere.example"),
+        own + ".app.example.evil.example", "x." + own + ".app.example"}) {
+    EXPECT_EQ(refusal({{"Host", host}, {"X-Tenant-Key", acme_->api_key}}), ErrorCode::tenant_mismatch)
+        << host;
+  }
 }
 
 }  // namespace

@@ -32,8 +32,9 @@ struct ServerSettings {
   std::chrono::milliseconds startup_timeout{600'000};  // for bootstrap, packs and sweep together
   observe::Level log_level = observe::Level::info;
   enum class AccessLog { on, off } access_log = AccessLog::on;
-  std::string log_file;  // "" = standard error
-  std::string packs;     // names, separated by commas; "all"; "none"
+  std::string log_file;     // "" = standard error
+  std::string base_domain;  // "" = hosts say nothing about tenants
+  std::string packs;        // names, separated by commas; "all"; "none"
 };
 
 struct CredentialSettings {

@@ -148,6 +148,13 @@ void add_server(std::vector<OptionSpec>& registry) {
   listen.get = [](const Config& config) {
     return format_listen_address(config.http.address, config.http.port);
   };
+  module
+      .text("base_domain", ROWHOUSE_MEMBER(server.base_domain),
+            "Domain under which tenants have subdomains. When set, a request whose Host names another "
+            "tenant, or none, is "
+            "refused",
+            Kind::text, "DOMAIN")
+      .default_text = "none: hosts say nothing about tenants";
   module.integer("workers", ROWHOUSE_MEMBER(server.workers), 1, 256,
                  "Threads that serve requests; PostgreSQL needs processors, too");
   registry.back().default_text = "half of the processors";

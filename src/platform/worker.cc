@@ -43,7 +43,7 @@ Worker::Worker(NodeContext& node, std::size_t index)
       packs_(cluster_, platform_pool_),
       registry_(cluster_, platform_pool_, packs_, node.config.registry),
       trail_(executor_, platform_pool_, audit::TrailOptions()),
-      authenticator_(registry_, trail_, node.clock),
+      authenticator_(registry_, trail_, node.clock, node.config.server.base_domain),
       database_(executor_, tenant_database_options(node),
                 [this](const std::string& role) { return node_.credentials.password_of(role); }),
       tenants_(cluster_, platform_pool_, packs_, registry_, node.clock),
