@@ -151,7 +151,17 @@ TEST_F(PoolTest, ACallerThatGoesAwayCancelsItsStatementAndNoOther) {
     net::TaskGroup group;
     group.spawn(leave());
     for (int i = 0; i < 20; ++i) group.spawn(stay());
-    co_await net::sleep_for(executor(), 20ms);
+    const Statement runs = reading(
+        "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' "
+        "AND state = 'active'");
+    // The server runs it; only then is there something to cancel.
+    bool running = false;
+    for (const Deadline deadline = patient().deadline;
+         !running && std::chrono::steady_clock::now() < deadline;) {
+      const auto rows = co_await pool().run(nullptr, runs, patient());
+      running = rows.ok() && rows->text(0, 0) == "1";
+    }
+    EXPECT_TRUE(running);
     gone.cancel();
     co_await group.join();
   };
