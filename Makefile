@@ -2,15 +2,17 @@
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SECONDS_OF_SOAK := $(or $(SECONDS),3600)
 PREFIX ?= /usr/local
 DESTDIR ?=
+PG_CONFIG ?= pg_config
 ARGS ?=
 export JOBS
-.PHONY: help setup build up test check format install fuzz clean
+.PHONY: help setup build up test check format install install-guard fuzz soak mutations clean
 
 help: ## what you can do here
-	@echo "make TARGET"; grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | \
-	  while IFS=$$'\t' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+	@echo "make TARGET"; grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 setup: ## install the Debian packages (quick when nothing is missing)
 	@tools/setup
@@ -37,8 +39,19 @@ install: ## install the release build: PREFIX=/usr/local, DESTDIR=
 	@test -x build/release/rowhouse || { echo "make build comes first"; exit 1; }
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
+install-guard: ## install the module of signed contexts into the PostgreSQL of this machine (PG_CONFIG=pg_config)
+	@test -f build/release/guard/rowhouse_guard.so || { echo "make build comes first"; exit 1; }
+	@install -v -D -m 644 build/release/guard/rowhouse_guard.so "$(DESTDIR)$$($(PG_CONFIG) --pkglibdir)/rowhouse_guard.so"
+
 fuzz: setup ## run every fuzz target FUZZ_SECONDS=60 long
 	@tools/fuzz $(FUZZ_SECONDS)
+
+soak: build ## attack tenants with each other's ids at random for SECONDS=3600, with faults in between
+	@tools/soak $(SECONDS_OF_SOAK)
+
+mutations: build ## break an installation in one way at a time; lint or verify must notice each (ARGS="--thorough")
+	@cmake --build --preset release -j $(JOBS) --target mutants
+	@status=0; for suite in database code; do tests/mutations/run.py $$suite $(ARGS) || status=1; done; exit $$status
 
 clean: ## remove everything that was built
 	rm -rf build

@@ -17,6 +17,9 @@ std::vector<Command> key_commands();
 std::vector<Command> pack_commands();
 std::vector<Command> data_commands();
 std::vector<Command> status_commands();
+std::vector<Command> lint_commands();
+std::vector<Command> verify_commands();
+std::vector<Command> context_key_commands();
 
 // --json, which every command that prints an answer offers.
 Option json_option();

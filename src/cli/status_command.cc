@@ -28,6 +28,33 @@ std::string duration_text(std::int64_t seconds) {
   return fmt::format("{} days", seconds / 86'400);
 }
 
+// "extension, key generation 3 (since 2026-11-21T05:40:00.123Z)"
+std::string context_text(const json::Value& context) {
+  std::string text = fmt::format("{}, key generation {} (since {})", text_of(context, "implementation"),
+                                 text_of(context, "generation"), text_of(context, "since"));
+  const json::Value* behind = context.find("databases_behind");
+  const auto count = behind == nullptr ? std::nullopt : behind->as_int64();
+  if (count.value_or(0) > 0) {
+    text += fmt::format(", {} databases behind: rowhouse context-key list", grouped(*count));
+  }
+  return text;
+}
+
+// "proven 3 h ago: 3,802 surfaces, 0 without an attack, 0 findings"
+std::string verification_text(const json::Value& verification) {
+  const json::Value* age = verification.find("age_seconds");
+  if (age == nullptr) return "never; `rowhouse verify` does it now";
+  return fmt::format("{} {} ago: {} surfaces, {} without an attack, {} findings", text_of(verification, "result"),
+                     duration_text(age->as_int64().value_or(0)), number_of(verification, "surfaces"),
+                     number_of(verification, "uncovered"), number_of(verification, "findings"));
+}
+
+std::string lint_text_of(const json::Value& lint) {
+  if (lint.is_null() || text_of(lint, "finished_at").empty()) return "never run: `rowhouse lint`";
+  return fmt::format("{} errors, {} warnings in {} schemas ({})", number_of(lint, "errors"), number_of(lint, "warnings"),
+                     number_of(lint, "schemas"), text_of(lint, "finished_at"));
+}
+
 void print_node(const Terminal& terminal, const json::Value& body) {
   const json::Value empty{json::Object{}};
   const auto part = [&](std::string_view name) -> const json::Value& {
@@ -44,6 +71,9 @@ void print_node(const Terminal& terminal, const json::Value& body) {
        {"Up", uptime == nullptr ? "" : duration_text(uptime->as_int64().value_or(0))},
        {"Tenants", number_of(part("tenants"), "total")},
        {"Connections", fmt::format("{} of {}", text_of(connections, "used"), text_of(connections, "max"))},
+       {"Context", context_text(part("context"))},
+       {"Lint", lint_text_of(part("lint"))},
+       {"Verification", verification_text(part("verification"))},
        {"This node",
         fmt::format("{} workers, {} requests so far, {} pools, {} open connections ({} busy), {} waiting",
                     text_of(node, "workers"), number_of(node, "requests"), text_of(node, "pools"),

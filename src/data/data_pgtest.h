@@ -133,7 +133,8 @@ class DataTest : public tenancy::fixture::InstallationTest {
     options.port = server.port;
     database_ = std::make_unique<session::TenantDatabase>(
         executor(), std::move(options),
-        [](const std::string& role) { return cluster().credentials().password_of(role); });
+        [](const std::string& role) { return cluster().credentials().password_of(role); },
+        [](const std::string& database) { return context_key(database); });
     DataOptions data_options;
     data_options.import_batch_rows = 100;
     data_ = std::make_unique<DataService>(*database_, std::string(32, 'k'), data_options);

@@ -46,6 +46,10 @@ Api::Api(Dependencies dependencies, ApiOptions options)
   add_data_routes(router_, dependencies_, options_);  // first: the hot ones
   add_tenant_routes(router_, dependencies_, options_);
   add_pack_routes(router_, dependencies_, options_);
+  add_context_key_routes(router_, dependencies_, options_);
+  add_lint_routes(router_, dependencies_, options_);
+  add_metrics_routes(router_, dependencies_, options_);
+  add_verification_routes(router_, dependencies_, options_);
   add_open_routes(router_, dependencies_, options_);
 }
 
@@ -100,7 +104,12 @@ Task<Result<net::HttpResponse>> Api::run_tenant(const TenantHandler& handler, Ca
                                                 const identity::TenantContext& context) {
   Result<net::HttpResponse> outcome = co_await handler(call, context);
   if (!outcome.ok()) {
-    log_fault(dependencies_.log, outcome.error(), call.request);
+    const bool refused = !outcome.error().detail(pg::kContextRefused).empty();
+    if (refused) {
+      dependencies_.context_refused(outcome.error());  // as many as there are requests: told once a minute
+    } else {
+      log_fault(dependencies_.log, outcome.error(), call.request);
+    }
     record_refusal(dependencies_.trail, context, call.request, outcome.error());
     outcome = problem_response(outcome.error(), call.request.request_id);
   }

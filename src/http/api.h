@@ -4,6 +4,7 @@
 //   its error
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,9 +18,13 @@
 #include "net/http_message.h"
 #include "observe/log.h"
 #include "session/tenant_database.h"
+#include "tenancy/context_rotation.h"
+#include "tenancy/lint.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
 #include "tenancy/tenants.h"
+#include "verify/runner.h"
+#include "verify/store.h"
 
 namespace rowhouse::http {
 
@@ -36,6 +41,7 @@ struct ApiOptions {
 struct NodeStatus {
   std::size_t workers = 0;
   std::uint64_t requests = 0;
+  std::array<std::uint64_t, 5> requests_by_class{};  // of status: 1xx, 2xx, …
   std::int64_t uptime_seconds = 0;
 };
 
@@ -46,8 +52,16 @@ struct Dependencies {
   data::DataService& data;
   tenancy::TenantService& tenants;
   tenancy::PackStore& packs;
+  tenancy::Linter& linter;
   tenancy::Registry& registry;
   session::TenantDatabase& database;
+  tenancy::ContextRotation& context_rotation;
+  verify::Store& verifications;
+  // Hands a run that was begun in the store to this node's runner; false if it cannot take it.
+  std::function<bool(verify::Runner::Job)> run_verification;
+  std::string verification_public_key;  // raw, 32 bytes
+  // Told of every request whose signed context PostgreSQL did not accept; says so in the log.
+  std::function<void(const Error&)> context_refused;
   // Is the database there? When not, requests that need it are answered 503 at once.
   std::function<bool()> database_ready;
   std::function<NodeStatus()> node_status;

@@ -21,7 +21,7 @@ constexpr PathParameter kPathParameters[] = {
     {"tenant", "Id or slug of the tenant", ""}, {"key", "Id of the API key", "uuid"},
     {"pack", "Name of the pack", ""},           {"resource", "Name of a resource of the tenant's pack", ""},
     {"id", "Identifier of the row", ""},        {"function", "Name of a function of the tenant's pack", ""},
-    {"asset", "Name of the file", ""},
+    {"asset", "Name of the file", ""},          {"verification", "Id of the verification", "uuid"},
 };
 
 json::Value path_parameter(std::string_view name) {

@@ -148,9 +148,14 @@ Result<ClientResponse> send(const ClientRequest& request) {
   static std::once_flag initialized;
   std::call_once(initialized, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
 
-  const Easy easy(curl_easy_init());
+  const bool kept = request.connection == ClientRequest::Connection::kept;
+  thread_local Easy kept_handle;
+  Easy fresh_handle;
+  Easy& easy = kept ? kept_handle : fresh_handle;
+  if (easy == nullptr) easy.reset(curl_easy_init());
   if (easy == nullptr) return unreachable(request, CURLE_FAILED_INIT, "");
   CURL* handle = easy.get();
+  curl_easy_reset(handle);  // options alone: its connection stays
   Transfer transfer{handle, request, {}, Stopped::no};
   char detail[CURL_ERROR_SIZE] = "";
   const List headers = make_headers(request);

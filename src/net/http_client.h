@@ -23,6 +23,8 @@ struct ClientRequest {
   std::string ca_file;  // PEM, for servers with a private certificate authority
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds timeout{0};  // whole transfer; 0 = none
+  // `kept`: on a connection of this thread that stays open for its next request, for many in a row.
+  enum class Connection { fresh, kept } connection = Connection::fresh;
 };
 
 struct ClientResponse {

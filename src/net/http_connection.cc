@@ -20,6 +20,10 @@ constexpr std::uint64_t kMaxDrainedBytes = 256U << 10;
 // How long a connection that is being closed still listens, so that the client reads the response before a
 // reset.
 constexpr std::chrono::milliseconds kLingerTime{2'000};
+// A body that comes drop by drop would hold its connection for as long as its sender likes: each byte buys so
+// much waiting, up to body_idle_timeout.
+constexpr std::uint64_t kMinBodyBytesPerSecond = 500;
+constexpr std::chrono::milliseconds kShortestWait{1};
 constexpr std::size_t kMaxRequestIdBytes = 128;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -95,7 +99,8 @@ class Connection::Body final : public BodyReader {
   void begin(std::uint64_t limit, std::uint64_t declared, bool complete) {
     limit_ = limit;
     declared_ = declared;
-    received_ = 0;
+    received_ = rewarded_ = 0;
+    patience_ = connection_.context_.options.body_idle_timeout;
     complete_ = complete;
     fault_.reset();
   }
@@ -121,6 +126,8 @@ class Connection::Body final : public BodyReader {
   std::uint64_t limit_ = 0;
   std::uint64_t declared_ = 0;  // Content-Length, 0 if chunked
   std::uint64_t received_ = 0;
+  std::uint64_t rewarded_ = 0;             // how much of that has bought patience
+  std::chrono::milliseconds patience_{0};  // how long we still wait for the client
   bool complete_ = true;
   std::optional<Error> fault_;
 };
@@ -168,8 +175,16 @@ Task<Result<void>> Connection::Body::wait_for_bytes() {
   if (!connection.reading_ && connection.decoder_.remaining_body() > InputBuffer::kInitialBytes) {
     connection.input_.resize_empty(InputBuffer::kBodyBytes);
   }
-  connection.set_deadline(connection.context_.options.body_idle_timeout);
+  // What the server itself takes to work on the body does not count.
+  const auto idle_timeout = connection.context_.options.body_idle_timeout;
+  const std::chrono::milliseconds earned((received_ - rewarded_) * 1'000 / kMinBodyBytesPerSecond);
+  patience_ = std::clamp(patience_ + earned, kShortestWait, idle_timeout);
+  rewarded_ = received_;
+  const auto began = std::chrono::steady_clock::now();
+  connection.set_deadline(patience_);
   co_await connection.more_input();
+  patience_ -=
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
   const bool expired = connection.expired_;
   connection.clear_deadline();
   if (expired) co_return fail(Error(ErrorCode::request_timeout, "The body did not arrive in time"));

@@ -34,7 +34,7 @@ struct ServerOptions {
   std::uint32_t max_connections = 10'000;  // further ones are answered 503 and closed
   std::chrono::milliseconds header_timeout{
       10'000};  // from the first byte (or accept) to the end of the headers
-  std::chrono::milliseconds body_idle_timeout{30'000};   // without a single byte of the body
+  std::chrono::milliseconds body_idle_timeout{30'000};   // without a byte of the body; drops buy less
   std::chrono::milliseconds write_idle_timeout{30'000};  // without a single byte taken by the client
   std::chrono::milliseconds keep_alive_timeout{75'000};  // idle between requests
 };

@@ -7,6 +7,13 @@
 
 namespace rowhouse::pg {
 
+Error context_refused(const Error& answer) {
+  Error error(ErrorCode::internal, "PostgreSQL did not accept the tenant context");
+  error.details = answer.details;
+  error.details.emplace_back(kContextRefused, "yes");
+  return error;
+}
+
 Error connection_error(std::string_view text) {
   return Error(ErrorCode::database_unavailable, "the database is not available right now")
       .with_detail(std::string(kServerMessage), std::string(trim(text)));
@@ -156,6 +163,11 @@ void Connection::fail(std::string_view what) {
   executor_.post([this, alive = alive(), error = connection_error(what)] {
     if (!alive.expired()) on_broken(error);
   });
+}
+
+SignedContext Connection::sign(const TransactionContext& context) {
+  const auto expires_at = std::chrono::system_clock::now() + kContextLifetime;
+  return SignedContext(context, PQbackendPID(connection_), ++contexts_signed_, expires_at);
 }
 
 void Connection::request_cancel() {

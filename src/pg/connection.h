@@ -11,6 +11,7 @@
 #include "base/call.h"
 #include "base/result.h"
 #include "net/executor.h"
+#include "pg/transaction_context.h"
 #include "pg/types.h"
 
 struct pg_conn;
@@ -28,6 +29,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   bool broken() const { return broken_; }
+  // The context, signed for this backend and for its next transaction with a context.
+  SignedContext sign(const TransactionContext& context);
   // Asks the server to cancel what this connection runs at the moment the request arrives.
   void request_cancel();
 
@@ -61,8 +64,12 @@ class Connection {
   Connected connected_;
   bool waiting_to_write_ = false;
   bool broken_ = false;
+  std::int64_t contexts_signed_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
+
+// What becomes of the error with which PostgreSQL answered a signed context.
+Error context_refused(const Error& answer);
 
 // Error for a connection that cannot be made or was lost. `text` is libpq's; it never holds the password.
 Error connection_error(std::string_view text);

@@ -30,6 +30,9 @@ struct EmbeddedOptions {
   std::string system_user = "postgres";  // whom to become when started as root
   std::uint32_t shared_buffers_mb = 0;   // 0 = a quarter of the memory, at most 8 GB
   std::uint32_t max_connections = 300;
+  // Searched for server modules (rowhouse_guard) before PostgreSQL's own directory; "" = not. A path with a
+  // colon cannot be expressed: PostgreSQL separates directories by it.
+  std::string library_directory;
   enum class Durability { full, none_for_tests } durability = Durability::full;
 };
 

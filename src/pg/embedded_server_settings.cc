@@ -55,7 +55,13 @@ std::string render_settings(const EmbeddedOptions& options, const Machine& machi
       "# Written by rowhouse at each start; put settings of your own into postgresql.conf below the "
       "include.\n";
   const auto set = [&text](std::string_view name, const std::string& value) {
-    text += fmt::format("{} = '{}'\n", name, value);
+    std::string quoted;
+    for (const char letter : value) {
+      // Read by PostgreSQL as in a string with escapes.
+      if (letter == '\'' || letter == '\\') quoted += letter;
+      quoted += letter;
+    }
+    text += fmt::format("{} = '{}'\n", name, quoted);
   };
   set("listen_addresses", "");
   set("unix_socket_permissions", "0700");
@@ -84,6 +90,9 @@ std::string render_settings(const EmbeddedOptions& options, const Machine& machi
   set("log_error_verbosity", "terse");
   set("log_parameter_max_length", "0");
   set("log_parameter_max_length_on_error", "0");
+  if (!options.library_directory.empty()) {
+    set("dynamic_library_path", options.library_directory + ":$libdir");
+  }
   if (options.durability == EmbeddedOptions::Durability::none_for_tests) {
     set("fsync", "off");
     set("full_page_writes", "off");

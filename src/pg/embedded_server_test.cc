@@ -127,6 +127,15 @@ TEST(EmbeddedSettings, FollowTheOptions) {
   EXPECT_NE(text.find("fsync = 'off'"), std::string::npos) << text;
 }
 
+TEST(EmbeddedSettings, ModulesAreSearchedInADirectoryOfOurs) {
+  EXPECT_EQ(settings(8'000, 8'000).find("dynamic_library_path"), std::string::npos);
+  EmbeddedOptions options;
+  options.library_directory = "/opt/it's/back\\slash";
+  const std::string text = settings(8'000, 8'000, options);
+  EXPECT_NE(text.find("dynamic_library_path = '/opt/it''s/back\\\\slash:$libdir'\n"), std::string::npos)
+      << text;
+}
+
 TEST(FreeSpace, TooLittleNamesPathAndNeed) {
   EXPECT_TRUE(check_free_space("/tmp", 1).ok());
   const auto refused = check_free_space("/tmp", std::uint64_t{1} << 60);

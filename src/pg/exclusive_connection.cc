@@ -38,6 +38,13 @@ void ExclusiveConnection::script(const std::string& sql, Deadline deadline, Done
   begin(sent, deadline, std::move(done));
 }
 
+void ExclusiveConnection::set_context(const TransactionContext& context, Deadline deadline, Done done) {
+  const SignedContext token = sign(context);
+  const int sent = PQsendQueryParams(native(), kSetContextSql, SignedContext::kParameters, nullptr,
+                                     token.values(), token.lengths(), token.formats(), 0);
+  begin(sent, deadline, std::move(done));
+}
+
 void ExclusiveConnection::begin(int sent, Deadline deadline, Done done) {
   done_ = std::move(done);
   error_.reset();

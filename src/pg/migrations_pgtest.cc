@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "testing/postgres.h"
+#include "testing/signed_session.h"
 
 namespace rowhouse::pg {
 namespace {
@@ -15,6 +16,7 @@ using rowhouse::testing::ensure_roles;
 using rowhouse::testing::fresh_database;
 using rowhouse::testing::patient;
 using rowhouse::testing::PgTest;
+using rowhouse::testing::SignedSession;
 
 std::vector<Migration> two_files() {
   std::vector<Migration> files;
@@ -287,12 +289,15 @@ TEST_F(ShippedSqlTest, TenantDatabasesGiveTheRuntimeNothingWithoutContext) {
   EXPECT_NE(refused.find("permission denied"), std::string::npos) << refused;
   BlockingSql(rowhouse::testing::superuser(name))
       .run("GRANT CONNECT ON DATABASE " + name + " TO tenant_service, tenant_migrator, backup_service");
-  BlockingSql runtime(as_role("tenant_service", name));
+  BlockingSql administrator(rowhouse::testing::superuser(name));
+  rowhouse::testing::install_guard(administrator, rowhouse::testing::Guard::portable);
+  SignedSession session(as_role("tenant_service", name));
+  BlockingSql& runtime = session.sql();
   const std::string insert = "INSERT INTO rowhouse.idempotency_keys (key, fingerprint) VALUES ('a', 'x')";
   EXPECT_EQ(runtime.failure(insert), "42501");
-  runtime.run("BEGIN; SET LOCAL rowhouse.context = '" + std::string(kTenant) + "'; " + insert + "; COMMIT");
+  session.run(kTenant, insert);
   EXPECT_EQ(runtime.value("SELECT count(*) FROM rowhouse.idempotency_keys"), "0");
-  runtime.run("BEGIN; SET LOCAL rowhouse.context = '" + std::string(kOther) + "'");
+  session.begin(kOther);
   EXPECT_EQ(runtime.value("SELECT count(*) FROM rowhouse.idempotency_keys"), "0");
   runtime.run(insert);
   runtime.run("COMMIT");
@@ -345,10 +350,12 @@ TEST_F(ShippedSqlTest, ATenantsOwnRoleIsGrantedTheSame) {
   administrator.run("CREATE ROLE tenant_own_runtime LOGIN NOINHERIT PASSWORD '" +
                     std::string(rowhouse::testing::kRolePassword) + "'");
   administrator.run("GRANT CONNECT ON DATABASE " + name + " TO tenant_own_runtime");
-  BlockingSql runtime(as_role("tenant_own_runtime", name));
+  rowhouse::testing::install_guard(administrator, rowhouse::testing::Guard::portable);
+  SignedSession session(as_role("tenant_own_runtime", name));
+  BlockingSql& runtime = session.sql();
   EXPECT_EQ(runtime.failure("SELECT rowhouse.tenant_id()"), "42501");
   administrator.run("SET ROLE tenant_owner; SELECT rowhouse.grant_runtime('tenant_own_runtime')");
-  runtime.run("BEGIN; SET LOCAL rowhouse.context = '" + std::string(kTenant) + "'");
+  session.begin(kTenant);
   EXPECT_EQ(runtime.value("SELECT rowhouse.tenant_id()"), kTenant);
   runtime.run("INSERT INTO rowhouse.idempotency_keys (key, fingerprint) VALUES ('a', 'x'); COMMIT");
 }

@@ -8,7 +8,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kContextStatement = "rowhouse_context";
-constexpr const char* kSetContext = "SELECT set_config('rowhouse.context', $1, true)";
 // An abandoned request is cancelled after this, so that short ones end by themselves.
 constexpr auto kCancelAfter = 50ms;
 // A server that does not even answer a cancel request after this is given up.
@@ -30,6 +29,14 @@ bool is_stale_plan(const Error& error) {
   return sqlstate == "26000" || sqlstate == "0A000";
 }
 
+// Statements of ours end by themselves or break a rule on data (22, 23, 40). Others may be injected ones, and
+// what they did to the session (PREPARE is not undone by an error) is not to be found by the next request.
+bool leaves_traces(const Error& error) {
+  const auto sqlstate = error.detail(kSqlState);
+  return sqlstate == "57014" || sqlstate.starts_with("42") || sqlstate.starts_with("25") ||
+         sqlstate.starts_with("XX");
+}
+
 }  // namespace
 
 PipelinedConnection::PipelinedConnection(net::Executor& executor, const ConnectionParameters& parameters,
@@ -43,32 +50,35 @@ PipelinedConnection::~PipelinedConnection() = default;
 
 Result<void> PipelinedConnection::prepare_mode() {
   if (PQenterPipelineMode(native()) == 0) return connection_error(PQerrorMessage(native()));
-  Flight flight;
-  flight.setup_segments = 0;
-  flight.started = std::chrono::steady_clock::now();
-  if (PQsendPrepare(native(), kContextStatement, kSetContext, 0, nullptr) == 0 ||
-      PQpipelineSync(native()) == 0) {
-    return connection_error(PQerrorMessage(native()));
-  }
-  flights_.push_back(std::move(flight));
-  flush();
   return {};
 }
 
-void PipelinedConnection::send(const ContextToken* context, const Statement& statement, Deadline deadline,
-                               Receiver& receiver) {
+// Not at once: a database without tenants has no such function.
+void PipelinedConnection::prepare_context(Flight& flight) {
+  context_prepared_ = true;
+  PQsendPrepare(native(), kContextStatement, kSetContextSql, 0, nullptr);
+  PQpipelineSync(native());
+  ++flight.setup_segments;
+}
+
+bool PipelinedConnection::send_context(const TransactionContext& context, Flight& flight) {
+  flight.expects_context = true;
+  const SignedContext token = sign(context);
+  return PQsendQueryPrepared(native(), kContextStatement, SignedContext::kParameters, token.values(),
+                             token.lengths(), token.formats(), 0) != 0;
+}
+
+void PipelinedConnection::send(const TransactionContext* context, const Statement& statement,
+                               Deadline deadline, Receiver& receiver) {
   Flight flight;
   flight.deadline = deadline;
   flight.receiver = &receiver;
-  flight.expects_context = context != nullptr;
   flight.started = std::chrono::steady_clock::now();
   bool sent = true;
   const std::string* name = nullptr;
+  if (context != nullptr && !context_prepared_) prepare_context(flight);
   if (statement.reuse == Reuse::prepared) name = &prepare(statement.sql, flight);
-  if (context != nullptr) {
-    const char* value = context->text().c_str();
-    sent = PQsendQueryPrepared(native(), kContextStatement, 1, &value, nullptr, nullptr, 0) != 0;
-  }
+  if (context != nullptr) sent = send_context(*context, flight);
   const auto values = pointers(statement.params);
   const int count = static_cast<int>(values.size());
   if (name != nullptr) {
@@ -195,7 +205,9 @@ void PipelinedConnection::take(pg_result* result) {
       return;
     default:
       // The first error is the cause; later ones only follow from it.
-      if (!flight.error) flight.error = error_from_result(result);
+      if (flight.error) return;
+      flight.error = error_from_result(result);
+      flight.context_refused = flight.expects_context && flight.setup_segments == 0;
   }
 }
 
@@ -204,6 +216,8 @@ void PipelinedConnection::end_flight() {
   flights_.pop_front();
   // The next request starts to run now, not when it was sent.
   if (!flights_.empty()) flights_.front().started = std::chrono::steady_clock::now();
+  if (flight.context_refused) flight.error = context_refused(*flight.error);
+  if (flight.error && (flight.context_refused || leaves_traces(*flight.error))) retired_ = true;
   if (flight.error && (!flight.statement_text.empty() || is_stale_plan(*flight.error))) {
     // Which text was stale is known only to the one who sent it, and it is rare: prepare all of them anew.
     if (is_stale_plan(*flight.error)) {

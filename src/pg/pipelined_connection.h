@@ -2,7 +2,7 @@
 // Private to src/pg.
 //
 // A request is one or more segments, each ended by Sync, so that an error never reaches past it:
-//   [DEALLOCATE old · Sync] [Parse new · Sync]  set_config(context) · statement · Sync
+//   [DEALLOCATE old · Sync] [Parse new · Sync]  set_context(…) · statement · Sync
 #pragma once
 
 #include <deque>
@@ -34,10 +34,14 @@ class PipelinedConnection final : public Connection {
   ~PipelinedConnection() override;
 
   // After `deadline` the receiver gets statement_timeout (from check()), whatever the server does.
-  void send(const ContextToken* context, const Statement& statement, Deadline deadline, Receiver& receiver);
+  void send(const TransactionContext* context, const Statement& statement, Deadline deadline,
+            Receiver& receiver);
   // Nobody wants this answer any more. The request still runs to its end unless check() cancels it.
   // False when the answer is already on its way to the receiver.
   bool abandon(const Receiver& receiver);
+  // Something happened here that no statement of ours leaves behind (a refused context, a cancelled or
+  // forbidden statement): whoever caused it may have left more. It ends with the requests that it has.
+  bool retired() const { return retired_; }
   std::size_t in_flight() const { return flights_.size(); }
   // How long the oldest request has been running; zero if none.
   std::chrono::milliseconds head_age() const;
@@ -55,6 +59,7 @@ class PipelinedConnection final : public Connection {
     Receiver* receiver = nullptr;    // null: abandoned
     std::size_t setup_segments = 0;  // segments before the one with the statement
     bool expects_context = false;
+    bool context_refused = false;
     bool cancel_sent = false;
     std::string statement_text;  // set when this flight prepared it
     std::optional<Error> error;
@@ -70,6 +75,8 @@ class PipelinedConnection final : public Connection {
   // Name of the prepared statement for this text; sends what is needed to have it and counts the segments.
   const std::string& prepare(const std::string& sql, Flight& flight);
   void forget(const std::string& sql);
+  void prepare_context(Flight& flight);
+  bool send_context(const TransactionContext& context, Flight& flight);
   void take(pg_result* result);
   void deliver();
   void end_flight();
@@ -80,6 +87,8 @@ class PipelinedConnection final : public Connection {
   std::unordered_map<std::string, Prepared> prepared_;
   std::list<std::string> recently_used_;  // texts, most recent first
   std::uint64_t last_statement_ = 0;
+  bool context_prepared_ = false;
+  bool retired_ = false;
   std::optional<std::chrono::steady_clock::time_point> last_cancel_;
   std::vector<std::pair<Receiver*, Result<Rows>>> done_;
 };

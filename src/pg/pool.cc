@@ -4,6 +4,7 @@
 #include <coroutine>
 #include <deque>
 #include <list>
+#include <variant>
 
 #include "pg/exclusive_connection.h"
 #include "pg/pipelined_connection.h"
@@ -18,8 +19,8 @@ constexpr auto kConnectTimeout = 5s;
 constexpr auto kTick = 50ms;
 // A connection whose oldest request has run this long gets no further ones: they would wait for it.
 constexpr auto kStalledAfter = 20ms;
-// A request that lost its prepared statement, or was hit by another's cancel, is run again; it did not take
-// effect.
+// A request that lost its prepared statement, whose context was refused, or that was hit by another's cancel,
+// is run again; it did not take effect.
 constexpr int kMaxAttempts = 3;
 
 bool hit_by_foreign_cancel(const Error& error) { return !error.detail(kCancelledForAnother).empty(); }
@@ -28,6 +29,13 @@ bool hit_by_foreign_cancel(const Error& error) { return !error.detail(kCancelled
 bool lost_its_plan(const Error& error) {
   const auto sqlstate = error.detail(kSqlState);
   return sqlstate == "26000" || sqlstate == "0A000";
+}
+
+// The connection was spoilt (its numbering of contexts is lost): another one will do.
+bool spoilt_connection(const Error& error) { return !error.detail(kContextRefused).empty(); }
+
+bool did_not_run(const Error& error) {
+  return hit_by_foreign_cancel(error) || lost_its_plan(error) || spoilt_connection(error);
 }
 
 Error cancelled_error() { return Error(ErrorCode::cancelled, "the caller went away"); }
@@ -42,7 +50,7 @@ namespace {
 // One run() that waits in the queue or is in flight. Lives in the coroutine that awaits it.
 class Request final : public Receiver {
  public:
-  Request(const ContextToken* request_context, const Statement& request_statement,
+  Request(const TransactionContext* request_context, const Statement& request_statement,
           CallOptions request_options)
       : context(request_context), statement(request_statement), options(request_options) {}
 
@@ -52,7 +60,7 @@ class Request final : public Receiver {
     std::exchange(waiter, {}).resume();
   }
 
-  const ContextToken* context;
+  const TransactionContext* context;
   const Statement& statement;
   CallOptions options;
   std::coroutine_handle<> waiter;
@@ -164,7 +172,7 @@ PipelinedConnection* Pool::Impl::pick(Lane& lane) {
   PipelinedConnection* best = nullptr;
   for (const auto& connection : lane.open) {
     const std::size_t load = connection->in_flight();
-    if (connection->broken() || load >= lane.depth) continue;
+    if (connection->broken() || connection->retired() || load >= lane.depth) continue;
     if (load > 0 && connection->head_age() > kStalledAfter) continue;
     if (best == nullptr || load < best->in_flight()) best = connection.get();
     if (load == 0) break;
@@ -246,7 +254,8 @@ void Pool::Impl::fail_waiting(Lane& lane, const Error& error) {
 
 void Pool::Impl::sweep(Lane& lane) {
   for (auto& connection : lane.open) {
-    if (connection->broken()) bury(std::move(connection));
+    const bool ended = connection->retired() && connection->in_flight() == 0;
+    if (connection->broken() || ended) bury(std::move(connection));
   }
   std::erase(lane.open, nullptr);
 }
@@ -342,17 +351,17 @@ void Pool::Impl::give_back(std::unique_ptr<ExclusiveConnection> connection) {
     return;
   }
   const auto slot = changing_exclusive.insert(changing_exclusive.end(), std::move(connection));
-  const Statement discard("DISCARD ALL", {}, Access::write, Reuse::once);
-  (*slot)->query(discard, deadline_in(kConnectTimeout), [this, slot](const Result<Rows>& outcome) {
-    auto cleaned = std::move(*slot);
-    changing_exclusive.erase(slot);
-    if (outcome.ok()) {
-      idle_exclusive.push_back(std::move(cleaned));
-    } else {
-      bury(std::move(cleaned));
-    }
-    pump_exclusive();
-  });
+  (*slot)->script(options.session_reset, deadline_in(kConnectTimeout),
+                  [this, slot](const Result<Rows>& outcome) {
+                    auto cleaned = std::move(*slot);
+                    changing_exclusive.erase(slot);
+                    if (outcome.ok()) {
+                      idle_exclusive.push_back(std::move(cleaned));
+                    } else {
+                      bury(std::move(cleaned));
+                    }
+                    pump_exclusive();
+                  });
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -373,6 +382,7 @@ void Pool::Impl::expire(Lane& lane) {
   }
   // Receivers may open or lose connections meanwhile, so the list is walked by position.
   for (std::size_t i = 0; i < lane.open.size(); ++i) lane.open[i]->check();
+  sweep(lane);
   pump(lane);
 }
 
@@ -447,7 +457,8 @@ void RequestAwaiter::await_suspend(std::coroutine_handle<> handle) {
 
 }  // namespace
 
-Task<Result<Rows>> Pool::run(const ContextToken* context, const Statement& statement, CallOptions options) {
+Task<Result<Rows>> Pool::run(const TransactionContext* context, const Statement& statement,
+                             CallOptions options) {
   Impl& pool = *impl_;
   const RunningGuard guard(pool.running);
   for (int attempt = 1;; ++attempt) {
@@ -464,7 +475,7 @@ Task<Result<Rows>> Pool::run(const ContextToken* context, const Statement& state
     RequestAwaiter answered{pool, request};
     Result<Rows> outcome = co_await answered;
     if (outcome.ok() || attempt == kMaxAttempts) co_return outcome;
-    if (!hit_by_foreign_cancel(outcome.error()) && !lost_its_plan(outcome.error())) co_return outcome;
+    if (!did_not_run(outcome.error())) co_return outcome;
   }
 }
 
@@ -510,11 +521,10 @@ Session::~Session() {
 
 namespace {
 
-// Awaits one statement or script on an exclusive connection.
+// Awaits one statement, script or context on an exclusive connection.
 struct ExclusiveAwaiter {
   ExclusiveConnection& connection;
-  const Statement* statement;  // or
-  const std::string* sql;
+  std::variant<const Statement*, const std::string*, const TransactionContext*> what;
   Deadline deadline;
   std::optional<Result<Rows>> outcome;
 
@@ -524,24 +534,25 @@ struct ExclusiveAwaiter {
       outcome.emplace(std::move(result));
       handle.resume();
     };
-    if (statement != nullptr) {
-      connection.query(*statement, deadline, std::move(done));
+    if (const auto* statement = std::get_if<const Statement*>(&what)) {
+      connection.query(**statement, deadline, std::move(done));
+    } else if (const auto* sql = std::get_if<const std::string*>(&what)) {
+      connection.script(**sql, deadline, std::move(done));
     } else {
-      connection.script(*sql, deadline, std::move(done));
+      connection.set_context(*std::get<const TransactionContext*>(what), deadline, std::move(done));
     }
   }
   Result<Rows> await_resume() { return std::move(*outcome); }
 };
 
-Task<Result<Rows>> run_on(ExclusiveConnection& connection, const Statement* statement, const std::string* sql,
-                          CallOptions options) {
+Task<Result<Rows>> run_on(ExclusiveAwaiter awaiter, CallOptions options) {
+  ExclusiveConnection& connection = awaiter.connection;
   if (connection.broken()) co_return connection_error("the connection is lost");
   if (options.cancel != nullptr && options.cancel->cancelled()) co_return cancelled_error();
   CancelSource::Registration registration;
   if (options.cancel != nullptr) {
     registration = options.cancel->on_cancel([&connection] { connection.cancel(); });
   }
-  ExclusiveAwaiter awaiter{connection, statement, sql, options.deadline, std::nullopt};
   Result<Rows> outcome = co_await awaiter;
   const bool cancelled = options.cancel != nullptr && options.cancel->cancelled();
   if (!outcome.ok() && cancelled) co_return cancelled_error();
@@ -551,24 +562,27 @@ Task<Result<Rows>> run_on(ExclusiveConnection& connection, const Statement* stat
 }  // namespace
 
 Task<Result<Rows>> Session::query(const Statement& statement, CallOptions options) {
-  return run_on(*impl_->connection, &statement, nullptr, options);
+  ExclusiveAwaiter awaiter{*impl_->connection, &statement, options.deadline, std::nullopt};
+  return run_on(std::move(awaiter), options);
 }
 
 Task<Result<void>> Session::script(const std::string& sql, CallOptions options) {
-  auto outcome = co_await run_on(*impl_->connection, nullptr, &sql, options);
+  ExclusiveAwaiter awaiter{*impl_->connection, &sql, options.deadline, std::nullopt};
+  auto outcome = co_await run_on(std::move(awaiter), options);
   if (!outcome.ok()) co_return std::move(outcome).error();
   co_return Result<void>();
 }
 
-Task<Result<void>> Session::begin(const ContextToken* context, CallOptions options) {
+Task<Result<void>> Session::begin(const TransactionContext* context, CallOptions options) {
   const std::string begin_sql = "BEGIN";
   CO_TRY_DO(co_await script(begin_sql, options));
   if (context == nullptr) co_return Result<void>();
-  Params params;
-  params.emplace_back(context->text());
-  const Statement statement("SELECT set_config('rowhouse.context', $1, true)", std::move(params));
-  auto outcome = co_await query(statement, options);
-  if (!outcome.ok()) co_return std::move(outcome).error();
+  ExclusiveAwaiter awaiter{*impl_->connection, context, options.deadline, std::nullopt};
+  auto outcome = co_await run_on(std::move(awaiter), options);
+  if (!outcome.ok()) {
+    if (outcome.error().detail(kSqlState).empty()) co_return std::move(outcome).error();
+    co_return context_refused(outcome.error());
+  }
   co_return Result<void>();
 }
 

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "net/executor.h"
+#include "pg/transaction_context.h"
 #include "pg/types.h"
 
 namespace rowhouse::pg {
@@ -32,6 +33,9 @@ struct PoolOptions {
   // Run once on each new connection; must return one row of one boolean column, true. For example that the
   // role has no BYPASSRLS. Empty: nothing is asked.
   std::string session_check;
+  // Run on a lent connection before the next borrower gets it; must leave nothing behind that tells of the
+  // last one.
+  std::string session_reset = "DISCARD ALL";
 };
 
 struct PoolStats {
@@ -51,8 +55,8 @@ class Pool {
 
   // One round trip: sets the context for this transaction alone (unless null), runs the statement, commits.
   // Errors: see error_from_result; overloaded; cancelled; database_unavailable (no connection, or it broke: a
-  // write may then have happened or not).
-  Task<Result<Rows>> run(const ContextToken* context, const Statement& statement, CallOptions options);
+  // write may then have happened or not); internal with kContextRefused.
+  Task<Result<Rows>> run(const TransactionContext* context, const Statement& statement, CallOptions options);
 
   // Lends a connection until the Session is destroyed.
   Task<Result<Session>> acquire(CallOptions options);
@@ -68,7 +72,7 @@ class Pool {
 };
 
 // A connection of one's own, lent by a pool or opened by connect(). Destroying it in the middle of a
-// transaction closes the connection, so that PostgreSQL rolls back; otherwise it is cleaned (DISCARD ALL)
+// transaction closes the connection, so that PostgreSQL rolls back; otherwise it is cleaned (session_reset)
 // before the next borrower sees it. Must not outlive the Pool that lent it.
 class Session {
  public:
@@ -81,7 +85,7 @@ class Session {
   // known.
   Task<Result<void>> script(const std::string& sql, CallOptions options);
   // BEGIN, and the context for this transaction unless null.
-  Task<Result<void>> begin(const ContextToken* context, CallOptions options);
+  Task<Result<void>> begin(const TransactionContext* context, CallOptions options);
   Task<Result<void>> commit(CallOptions options);
   Task<Result<void>> rollback(CallOptions options);
 

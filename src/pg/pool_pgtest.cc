@@ -9,11 +9,38 @@ namespace rowhouse::pg {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ContextTokenForTests;
 using testing::patient;
+using testing::TransactionContextForTests;
 
 constexpr const char* kFirst = "00000000-0000-4000-8000-000000000001";
 constexpr const char* kSecond = "00000000-0000-4000-8000-000000000002";
+
+// What a database with tenants has, as far as a pool is concerned: takes a context that is signed as
+// transaction_context.h says, for this backend, with a number above the last one.
+constexpr const char* kSetContextStub = R"sql(
+CREATE SCHEMA rowhouse;
+CREATE FUNCTION rowhouse.set_context(key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint,
+                                     principal_low bigint, role integer, expires_at bigint, number bigint, mac bytea)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF key_id <> 7 OR mac <> sha256(convert_to(repeat('k', 64), 'UTF8') || int8send(tenant_high) || int8send(tenant_low)
+       || int8send(principal_high) || int8send(principal_low) || int4send(role) || int8send(expires_at) || int8send(number)
+       || int4send(pg_backend_pid()))
+     OR expires_at < extract(epoch FROM now()) * 1e6
+     OR number <= coalesce(nullif(current_setting('test.number', true), ''), '0')::bigint THEN
+    RAISE insufficient_privilege;
+  END IF;
+  PERFORM set_config('test.number', number::text, false),
+          set_config('test.tenant', encode(int8send(tenant_high) || int8send(tenant_low), 'hex')::uuid::text, true);
+END $$;
+)sql";
+
+TransactionContext context_of(const char* tenant) {
+  auto key = std::make_shared<ContextKey>();
+  key->id = 7;
+  key->bytes = std::string(kContextKeyBytes, 'k');
+  return TransactionContextForTests::make(Uuid::parse(tenant).value(), std::move(key));
+}
 
 Statement reading(std::string sql, Params params = {}) {
   return Statement(std::move(sql), std::move(params));
@@ -21,7 +48,10 @@ Statement reading(std::string sql, Params params = {}) {
 
 class PoolTest : public testing::PgTest {
  protected:
-  PoolTest() { sql().run("CREATE TABLE notes (tenant text, body text UNIQUE)"); }
+  PoolTest() {
+    sql().run("CREATE TABLE notes (tenant text, body text UNIQUE)");
+    sql().run(kSetContextStub);
+  }
 
   PoolOptions options() {
     PoolOptions options;
@@ -31,10 +61,10 @@ class PoolTest : public testing::PgTest {
     options.exclusive_connections = 2;
     return options;
   }
-  Result<Rows> query(Pool& target, const Statement& statement, const ContextToken* context = nullptr) {
+  Result<Rows> query(Pool& target, const Statement& statement, const TransactionContext* context = nullptr) {
     return run(target.run(context, statement, patient()));
   }
-  std::string text(Pool& target, const std::string& sql, const ContextToken* context = nullptr) {
+  std::string text(Pool& target, const std::string& sql, const TransactionContext* context = nullptr) {
     const auto rows = query(target, reading(sql), context);
     EXPECT_TRUE(rows.ok()) << (rows.ok() ? "" : rows.error().message);
     return rows.ok() && rows->size() == 1 ? std::string(rows->text(0, 0)) : "";
@@ -55,27 +85,65 @@ TEST_F(PoolTest, ReturnsValuesNullsAndCounts) {
 
 TEST_F(PoolTest, ContextLastsForItsOwnRequestOnly) {
   Pool one(executor(), options());
-  const auto token = ContextTokenForTests::make(kFirst);
-  const std::string ask = "SELECT coalesce(current_setting('rowhouse.context', true), '')";
+  const auto token = context_of(kFirst);
+  const std::string ask = "SELECT coalesce(current_setting('test.tenant', true), '')";
   EXPECT_EQ(text(one, ask, &token), kFirst);
   EXPECT_EQ(text(one, ask), "");
   EXPECT_EQ(one.stats().open_connections, 1U);
 }
 
+TEST_F(PoolTest, ARequestWhoseContextIsRefusedIsRunOnAnotherConnection) {
+  Pool one(executor(), options());
+  const auto token = context_of(kFirst);
+  const std::string backend = "SELECT pg_backend_pid()::text";
+  const std::string before = text(one, backend, &token);
+  // Somebody spoils the session: every further context will be refused there.
+  text(one, "SELECT set_config('test.number', '1000000', false)");
+  const std::string after = text(one, backend, &token);
+  EXPECT_NE(after, "");
+  EXPECT_NE(after, before);
+}
+
+TEST_F(PoolTest, AContextThatNobodyAcceptsIsAnErrorOfOurs) {
+  Pool one(executor(), options());
+  auto key = std::make_shared<ContextKey>();
+  key->id = 7;
+  key->bytes = std::string(kContextKeyBytes, 'w');
+  const auto token = TransactionContextForTests::make(Uuid::parse(kFirst).value(), std::move(key));
+  const auto rows = query(one, reading("SELECT 1"), &token);
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().code, ErrorCode::internal);
+  EXPECT_EQ(rows.error().detail(kContextRefused), "yes");
+  EXPECT_EQ(text(one, "SELECT 1"), "1");
+}
+
+TEST_F(PoolTest, AConnectionIsNotUsedAgainAfterWhatNoStatementOfOursDoes) {
+  Pool one(executor(), options());
+  const std::string backend = "SELECT pg_backend_pid()::text";
+  const std::string first = text(one, backend);
+  ASSERT_FALSE(query(one, reading("SELECT 1 / 0")).ok());
+  EXPECT_EQ(text(one, backend), first) << "an ordinary error leaves nothing behind";
+  for (const char* strange : {"SELECT * FROM nowhere", "SELECT 1 +", "ROLLBACK TO SAVEPOINT nothing"}) {
+    const std::string before = text(one, backend);
+    ASSERT_FALSE(query(one, reading(strange)).ok()) << strange;
+    EXPECT_NE(text(one, backend), before) << strange;
+  }
+}
+
 TEST_F(PoolTest, AnErrorLeavesTheRequestsBehindItAlone) {
   Pool one(executor(), options());
-  const auto first = ContextTokenForTests::make(kFirst);
-  const auto second = ContextTokenForTests::make(kSecond);
+  const auto first = context_of(kFirst);
+  const auto second = context_of(kSecond);
   int good = 0;
   int failed = 0;
-  const auto ask = [&](const ContextToken& token, bool fails) -> Task<void> {
-    const std::string good_sql = "SELECT current_setting('rowhouse.context')";
-    const std::string bad_sql = "SELECT 1 / (length(current_setting('rowhouse.context')) - 36)";
+  const auto ask = [&](const TransactionContext& token, bool fails) -> Task<void> {
+    const std::string good_sql = "SELECT current_setting('test.tenant')";
+    const std::string bad_sql = "SELECT 1 / (length(current_setting('test.tenant')) - 36)";
     const Statement statement = reading(fails ? bad_sql : good_sql);
     const auto rows = co_await one.run(&token, statement, patient());
     if (fails) {
       failed += rows.ok() ? 0 : 1;
-    } else if (rows.ok() && rows->text(0, 0) == token.text()) {
+    } else if (rows.ok() && rows->text(0, 0) == token.tenant().to_string()) {
       ++good;
     }
   };
@@ -235,9 +303,9 @@ TEST_F(PoolTest, ASessionCommits) {
   const auto work = [&]() -> Task<void> {
     auto session = co_await pool().acquire(patient());
     EXPECT_TRUE(session.ok());
-    const auto token = ContextTokenForTests::make(kFirst);
+    const auto token = context_of(kFirst);
     EXPECT_TRUE((co_await session->begin(&token, patient())).ok());
-    const Statement insert("INSERT INTO notes VALUES (current_setting('rowhouse.context'), 'kept')");
+    const Statement insert("INSERT INTO notes VALUES (current_setting('test.tenant'), 'kept')");
     EXPECT_TRUE((co_await session->query(insert, patient())).ok());
     EXPECT_TRUE((co_await session->commit(patient())).ok());
   };
@@ -282,14 +350,14 @@ TEST_F(PoolTest, TheNextBorrowerFindsNothingOfTheLast) {
   const auto leave = [&]() -> Task<void> {
     auto session = co_await one.acquire(patient());
     const std::string litter =
-        "SET rowhouse.context = 'mine'; CREATE TEMP TABLE litter (a int); PREPARE left_over AS SELECT 1; "
+        "SET test.tenant = 'mine'; CREATE TEMP TABLE litter (a int); PREPARE left_over AS SELECT 1; "
         "DECLARE left_open CURSOR WITH HOLD FOR SELECT 1";
     EXPECT_TRUE((co_await session->script(litter, patient())).ok());
   };
   const auto look = [&]() -> Task<void> {
     auto session = co_await one.acquire(patient());
     const Statement ask(
-        "SELECT coalesce(current_setting('rowhouse.context', true), '') || (SELECT count(*) FROM "
+        "SELECT coalesce(current_setting('test.tenant', true), '') || (SELECT count(*) FROM "
         "pg_prepared_statements) || "
         "(SELECT count(*) FROM pg_cursors WHERE name = 'left_open') || "
         "coalesce(to_regclass('pg_temp.litter')::text, '-')");

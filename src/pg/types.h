@@ -14,10 +14,6 @@
 
 struct pg_result;
 
-namespace rowhouse::session {
-class TenantDatabase;
-}
-
 namespace rowhouse::pg {
 
 struct ConnectionParameters {
@@ -80,19 +76,6 @@ class Rows {
   std::unique_ptr<pg_result, Clear> result_;
 };
 
-// The value of the setting `rowhouse.context`, which row security reads. Only session::TenantDatabase makes
-// one, out of a TenantContext: that is what keeps tenant tables out of reach for code that has none.
-class ContextToken {
- public:
-  const std::string& text() const { return text_; }
-
- private:
-  friend class session::TenantDatabase;
-  friend class ContextTokenForTests;
-  explicit ContextToken(std::string text) : text_(std::move(text)) {}
-  std::string text_;
-};
-
 // Details that errors of this module carry (see Error::detail).
 inline constexpr std::string_view kSqlState = "sqlstate";
 inline constexpr std::string_view kConstraint = "constraint";  // name, for class 23
@@ -102,6 +85,8 @@ inline constexpr std::string_view kParameter =
     "parameter";  // number of the parameter whose text was refused ("3")
 inline constexpr std::string_view kServerMessage =
     "server_message";  // PostgreSQL's own words; for the log alone
+// PostgreSQL did not take the signed context; the statement was not run. The server's words say why.
+inline constexpr std::string_view kContextRefused = "context_refused";
 
 // Error out of a failed result. Codes: conflict (23505, 40001, 40P01), validation_failed (22…, 23502, 23503,
 // 23514), statement_timeout (57014, 55P03), disk_full (53100), database_unavailable (08…, 57P0x, 53300),

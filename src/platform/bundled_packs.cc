@@ -82,9 +82,15 @@ Task<Result<void>> install_bundled_packs(tenancy::PackStore& packs, std::vector<
     const std::function<void(std::string_view)> on_target = [&](std::string_view) {
       if (!std::exchange(told, true)) progress(name);
     };
-    CO_TRY(const auto report, co_await packs.install(bundle, on_target, options));
+    const auto report = co_await packs.install(bundle, on_target, options);
+    if (!report.ok() && !report.error().detail(tenancy::kLintRefused).empty()) {
+      // The installed version serves on, and `rowhouse lint` can say what is to be mended.
+      log.write_error("bundled_pack_not_upgraded", report.error());
+      continue;
+    }
+    if (!report.ok()) co_return Error(report.error());
     // One tenant that cannot be migrated must not keep the others from being served.
-    for (const auto& [target, why] : report.failed) {
+    for (const auto& [target, why] : report->failed) {
       log.write(observe::Level::error, "pack_upgrade_failed",
                 {{"pack", name}, {"target", target}, {"why", why}});
     }

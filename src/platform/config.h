@@ -22,6 +22,8 @@
 #include "pg/embedded_server.h"
 #include "pg/pool.h"
 #include "session/tenant_database.h"
+#include "tenancy/context_guard.h"
+#include "tenancy/context_rotation.h"
 #include "tenancy/registry.h"
 
 namespace rowhouse::platform {
@@ -60,6 +62,10 @@ struct Config {
   session::TenantDatabaseOptions tenant_database;
   tenancy::RegistryOptions registry;
   data::DataOptions data;
+  tenancy::GuardMode context_guard = tenancy::GuardMode::automatic;
+  tenancy::ContextKeyOptions context_keys;
+  std::chrono::milliseconds verify_every{24 * 3'600'000};
+  std::string verify_url;  // "" = this node's own address
   ClientOptions client;
 
   Config();  // the defaults

@@ -16,7 +16,9 @@
 #include "platform/listen_probe.h"
 #include "platform/secrets.h"
 #include "platform/signals.h"
+#include "platform/version.h"
 #include "platform/worker.h"
+#include "verify/runner.h"
 
 namespace rowhouse::platform {
 namespace {
@@ -60,6 +62,15 @@ Task<Result<void>> check_connection(const tenancy::Cluster& cluster, CallOptions
   co_return error;
 }
 
+// Where this node reaches itself: on the loopback if it listens everywhere.
+std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
+  std::string host = http.address;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return fmt::format("{}://{}:{}", http.certificate_file.empty() ? "http" : "https", host, port);
+}
+
 // Every worker of this process, and the threads that run them.
 class Node {
  public:
@@ -75,7 +86,10 @@ class Node {
                  .database_ready = [&database] { return database.ready(); },
                  .tenant_changed = [this](std::size_t origin,
                                           const Uuid& tenant) { forget_tenant(origin, tenant); },
-                 .packs_changed = [this](std::size_t origin) { reload_packs(origin); }} {
+                 .packs_changed = [this](std::size_t origin) { reload_packs(origin); },
+                 .run_verification =
+                     [this](verify::Runner::Job job) { return verifier_.request(std::move(job)); }},
+        verifier_(verifier_settings(), config_.verify_every, log) {
     for (std::size_t i = 0; i < config_.server.workers; ++i) {
       workers_.push_back(std::make_unique<Worker>(context_, i));
     }
@@ -119,6 +133,10 @@ class Node {
     for (const auto& worker : workers_) {
       threads_.emplace_back([&running = *worker] { running.run(); });
     }
+    const bool is_only_node = kind_ == ServerKind::embedded;
+    verifier_.start(config_.verify_url.empty() ? own_url(config_.http, port) : config_.verify_url,
+                    config_.http.certificate_file,
+                    is_only_node ? verify::Runner::Nodes::this_one : verify::Runner::Nodes::several);
     return port;
   }
 
@@ -128,6 +146,7 @@ class Node {
 
   // Waits for the drain; or ends workers that never ran.
   void end() {
+    verifier_.stop();
     for (std::thread& thread : threads_) thread.join();
     if (!threads_.empty()) return;
     for (const auto& worker : workers_) net::run_until_done(worker->executor(), worker->stop_services());
@@ -136,11 +155,20 @@ class Node {
  private:
   Worker& first() { return *workers_.front(); }
 
+  verify::EngineSettings verifier_settings() {
+    verify::EngineSettings settings(context_.administrator, context_.credentials, clock_);
+    settings.version = kVersion;
+    // The runner is no worker: every worker is told.
+    settings.tenant_changed = [this](const Uuid& tenant) { forget_tenant(workers_.size(), tenant); };
+    return settings;
+  }
+
   Task<Result<void>> prepare_databases(std::string admin_token, const StartProgress& progress,
                                        CallOptions options) {
     progress.step("bootstrap", "Preparing the platform database");
     CO_TRY_DO(co_await check_connection(first().cluster(), options));
     CO_TRY_DO(co_await first().cluster().bootstrap(options));
+    CO_TRY_DO(co_await guard_databases(progress, options));
     CO_TRY(auto names, selected_packs(config_.server.packs));
     const std::function<void(std::string_view)> told = [&progress](std::string_view pack) {
       progress.step("pack_install", "Installing pack ", pack);
@@ -154,6 +182,25 @@ class Node {
       context_.log.write(observe::Level::warning, "swept_half_done_tenants", {{"tenants", swept}});
     std::string name(kAdminTokenName);
     co_return co_await first().tenants().set_admin_token(std::move(name), std::move(admin_token), options);
+  }
+
+  // Before anything is asked of a database with tenant rows. One that is down is left for later: its tenant
+  // waits, the others do not.
+  Task<Result<void>> guard_databases(const StartProgress& progress, CallOptions options) {
+    progress.step("guard_databases", "Preparing the databases with tenant rows");
+    CO_TRY(const auto choice, co_await first().guard().choose(config_.context_guard, options));
+    context_.log.write(observe::Level::info, "context_guard",
+                       {{"implementation", tenancy::guard_implementation_name(choice.implementation)},
+                        {"reason", choice.reason}});
+    CO_TRY(const auto report, co_await first().guard().catch_up(options));
+    if (!report.brought.empty()) {
+      context_.log.write(observe::Level::info, "databases_guarded", {{"databases", report.brought.size()}});
+    }
+    for (const auto& [database, reason] : report.failed) {
+      context_.log.write(observe::Level::warning, "database_behind",
+                         {{"database", database}, {"reason", reason}});
+    }
+    co_return Result<void>();
   }
 
   void forget_tenant(std::size_t origin, const Uuid& tenant) {
@@ -175,6 +222,7 @@ class Node {
   NodeContext context_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
+  verify::Runner verifier_;
 };
 
 Result<std::unique_ptr<observe::FileSink>> open_log_sink(const Config& config) {

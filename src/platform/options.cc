@@ -299,6 +299,26 @@ void add_data(std::vector<OptionSpec>& registry) {
               "Largest row of an import");
 }
 
+void add_isolation(std::vector<OptionSpec>& registry) {
+  Module module(registry, "isolation");
+  module.choice(
+      "context_guard", ROWHOUSE_MEMBER(context_guard), {"auto", "extension", "portable"},
+      "What checks signed tenant contexts in PostgreSQL: the library rowhouse_guard, portable SQL, or the "
+      "library where the server can load it. The node that starts last decides for the installation");
+  module.duration(
+      "context_key_grace", ROWHOUSE_MEMBER(context_keys.grace), milliseconds(1'000),
+      milliseconds(24 * 3'600'000),
+      "After a rotation, how long the key before is still accepted; nodes notice within seconds, and "
+      "contexts live a minute");
+  module.duration("verify_every", ROWHOUSE_MEMBER(verify_every), milliseconds(0),
+                  milliseconds(366LL * 24 * 3'600'000),
+                  "How often the server attacks itself (`rowhouse verify`); 0: only when asked");
+  module
+      .text("verify_url", ROWHOUSE_MEMBER(verify_url), "Address of the API as `rowhouse verify` reaches it",
+            Kind::text, "URL")
+      .default_text = "the node's own listening address";
+}
+
 void add_client(std::vector<OptionSpec>& registry) {
   Module module(registry, "client");
   module.text("url", ROWHOUSE_MEMBER(client.url), "Server that the command line talks to", Kind::text, "URL");
@@ -347,6 +367,7 @@ const std::vector<OptionSpec>& option_registry() {
     add_http(options);
     add_pools(options);
     add_data(options);
+    add_isolation(options);
     add_client(options);
     return options;
   }();

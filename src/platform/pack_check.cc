@@ -56,7 +56,8 @@ Task<Result<std::vector<tenancy::Finding>>> check_on(net::Executor& executor,
   pg::PoolOptions pool_options;
   pool_options.parameters = cluster.as(tenancy::kPlatformRole, tenancy::kPlatformDatabase);
   pg::Pool platform(executor, pool_options);
-  tenancy::PackStore packs(cluster, platform);
+  tenancy::ContextGuard guard(cluster, platform);
+  tenancy::PackStore packs(cluster, platform, guard);
   co_return co_await packs.check(bundle, options);
 }
 

@@ -16,8 +16,8 @@
 namespace rowhouse::platform {
 namespace {
 
-const std::vector<std::string> kServerModules = {"server", "credentials", "postgres",
-                                                 "http",   "connections", "data"};
+const std::vector<std::string> kServerModules = {"server",      "credentials", "postgres", "http",
+                                                 "connections", "data",        "isolation"};
 
 std::vector<cli::Option> connection_options(cli::Talks talks) {
   const std::vector<std::string> wanted =
@@ -131,11 +131,14 @@ cli::App make_app(const Environment& environment) {
   };
   app.commands = {up_command(environment), serve_command(environment), config_command(environment)};
   append(app.commands, cli::status_commands());
+  append(app.commands, cli::lint_commands());
+  append(app.commands, cli::verify_commands());
   append(app.commands, cli::tenant_commands());
   append(app.commands, cli::key_commands());
   append(app.commands, cli::pack_commands());
   app.commands.push_back(pack_check_command(environment));
   append(app.commands, cli::data_commands());
+  append(app.commands, cli::context_key_commands());
   append(app.commands, cli::general_commands());
   return app;
 }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "crypto/crypto.h"
+#include "crypto/ed25519.h"
 #include "http/problem.h"
 #include "platform/version.h"
 
@@ -33,6 +35,18 @@ http::ApiOptions api_options(const Config& config) {
   return options;
 }
 
+std::string verification_public_key(const tenancy::Credentials& credentials) {
+  std::string seed = verify::signing_seed(credentials);
+  std::string key = crypto::ed25519_public_key(seed);
+  crypto::wipe(seed);
+  return key;
+}
+
+// One worker of each node is enough for what concerns all databases.
+ContextUpkeep::Duty upkeep_duty(std::size_t worker_index) {
+  return worker_index == 0 ? ContextUpkeep::Duty::keys_and_databases : ContextUpkeep::Duty::keys;
+}
+
 }  // namespace
 
 Worker::Worker(NodeContext& node, std::size_t index)
@@ -40,41 +54,59 @@ Worker::Worker(NodeContext& node, std::size_t index)
       index_(index),
       cluster_(executor_, node.administrator, node.credentials),
       platform_pool_(executor_, platform_pool_options(node, cluster_)),
-      packs_(cluster_, platform_pool_),
+      guard_(cluster_, platform_pool_),
+      context_keys_(cluster_.credentials(), platform_pool_),
+      rotation_(guard_, platform_pool_, node.clock, node.config.context_keys),
+      packs_(cluster_, platform_pool_, guard_),
+      linter_(cluster_, platform_pool_),
+      verifications_(platform_pool_),
       registry_(cluster_, platform_pool_, packs_, node.config.registry),
       trail_(executor_, platform_pool_, audit::TrailOptions()),
       authenticator_(registry_, trail_, node.clock, node.config.server.base_domain),
-      database_(executor_, tenant_database_options(node),
-                [this](const std::string& role) { return node_.credentials.password_of(role); }),
+      database_(
+          executor_, tenant_database_options(node),
+          [this](const std::string& role) { return node_.credentials.password_of(role); },
+          [this](const std::string& database) { return context_keys_.current(database); }),
       tenants_(cluster_, platform_pool_, packs_, registry_, node.clock),
       data_(database_, node.credentials.derive("data cursor"), node.config.data),
-      api_(dependencies(), api_options(node.config)) {
+      api_(dependencies(), api_options(node.config)),
+      upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)) {
   wire_tenants();
+  registry_.on_context_keys([this] { upkeep_.keys_changed(); });
 }
 
 Worker::~Worker() = default;
 
 http::Dependencies Worker::dependencies() {
-  return http::Dependencies{.log = node_.log,
-                            .trail = trail_,
-                            .authenticator = authenticator_,
-                            .data = data_,
-                            .tenants = tenants_,
-                            .packs = packs_,
-                            .registry = registry_,
-                            .database = database_,
-                            .database_ready = node_.database_ready,
-                            .node_status =
-                                [this] {
-                                  const auto up = std::chrono::steady_clock::now() - node_.started;
-                                  http::NodeStatus status;
-                                  status.workers = node_.config.server.workers;
-                                  status.requests = node_.requests.load(std::memory_order_relaxed);
-                                  status.uptime_seconds =
-                                      std::chrono::duration_cast<std::chrono::seconds>(up).count();
-                                  return status;
-                                },
-                            .packs_changed = [this] { node_.packs_changed(index_); }};
+  return http::Dependencies{
+      .log = node_.log,
+      .trail = trail_,
+      .authenticator = authenticator_,
+      .data = data_,
+      .tenants = tenants_,
+      .packs = packs_,
+      .linter = linter_,
+      .registry = registry_,
+      .database = database_,
+      .context_rotation = rotation_,
+      .verifications = verifications_,
+      .run_verification = node_.run_verification,
+      .verification_public_key = verification_public_key(node_.credentials),
+      .context_refused = [this](const Error& error) { upkeep_.refused(error); },
+      .database_ready = node_.database_ready,
+      .node_status =
+          [this] {
+            const auto up = std::chrono::steady_clock::now() - node_.started;
+            http::NodeStatus status;
+            status.workers = node_.config.server.workers;
+            status.requests = node_.requests.load(std::memory_order_relaxed);
+            for (std::size_t i = 0; i < status.requests_by_class.size(); ++i) {
+              status.requests_by_class[i] = node_.requests_by_class[i].load(std::memory_order_relaxed);
+            }
+            status.uptime_seconds = std::chrono::duration_cast<std::chrono::seconds>(up).count();
+            return status;
+          },
+      .packs_changed = [this] { node_.packs_changed(index_); }};
 }
 
 // A change is known to this worker at once and to the others on their next turn; other nodes hear of it by
@@ -104,7 +136,13 @@ Task<Result<std::size_t>> Worker::load_samples(std::shared_ptr<const tenancy::Te
   co_return rows;
 }
 
-Task<Result<void>> Worker::prepare(CallOptions options) { co_return co_await registry_.start(options); }
+Task<Result<void>> Worker::prepare(CallOptions options) {
+  // The registry first: it tells of every later change of the keys.
+  CO_TRY_DO(co_await registry_.start(options));
+  CO_TRY_DO(co_await context_keys_.refresh(options));
+  upkeep_.start();
+  co_return Result<void>();
+}
 
 Result<std::uint16_t> Worker::listen(std::uint16_t port) {
   net::ServerOptions options = node_.config.http;
@@ -115,13 +153,22 @@ Result<std::uint16_t> Worker::listen(std::uint16_t port) {
   };
   net::AccessSink access;
   if (node_.config.server.access_log == ServerSettings::AccessLog::on) {
-    access = [this](const net::AccessRecord& record) { write_access(record); };
+    access = [this](const net::AccessRecord& record) {
+      count(record);
+      write_access(record);
+    };
   } else {
-    access = [](const net::AccessRecord&) {};
+    access = [this](const net::AccessRecord& record) { count(record); };
   }
   TRY(server_, net::HttpServer::create(executor_, options, handle, http::problem_response, access));
   server_->start();
   return server_->port();
+}
+
+void Worker::count(const net::AccessRecord& record) {
+  const auto status_class = static_cast<std::size_t>(record.status / 100);
+  if (status_class < 1 || status_class > node_.requests_by_class.size()) return;
+  node_.requests_by_class[status_class - 1].fetch_add(1, std::memory_order_relaxed);
 }
 
 void Worker::write_access(const net::AccessRecord& record) {
@@ -163,6 +210,7 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 
 Task<void> Worker::stop_services() {
   registry_.stop();
+  co_await upkeep_.stop();
   co_await trail_.stop();
 }
 

@@ -5,6 +5,7 @@
 // post-like calls (forget_tenant, reload_packs, begin_drain) may come from any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -22,11 +23,18 @@
 #include "observe/log.h"
 #include "pg/pool.h"
 #include "platform/config.h"
+#include "platform/context_upkeep.h"
 #include "session/tenant_database.h"
 #include "tenancy/cluster.h"
+#include "tenancy/context_guard.h"
+#include "tenancy/context_keys.h"
+#include "tenancy/context_rotation.h"
+#include "tenancy/lint.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
 #include "tenancy/tenants.h"
+#include "verify/runner.h"
+#include "verify/store.h"
 
 namespace rowhouse::platform {
 
@@ -40,7 +48,9 @@ struct NodeContext {
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
+  std::function<bool(verify::Runner::Job)> run_verification;            // any thread
   std::atomic<std::uint64_t> requests{0};
+  std::array<std::atomic<std::uint64_t>, 5> requests_by_class{};  // of status: 1xx, 2xx, …
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
@@ -71,6 +81,7 @@ class Worker {
 
   net::Executor& executor() { return executor_; }
   const tenancy::Cluster& cluster() const { return cluster_; }
+  tenancy::ContextGuard& guard() { return guard_; }
   tenancy::PackStore& packs() { return packs_; }
   tenancy::TenantService& tenants() { return tenants_; }
 
@@ -80,6 +91,7 @@ class Worker {
                                          const std::vector<tenancy::SampleData>& samples,
                                          CallOptions options);
   http::Dependencies dependencies();
+  void count(const net::AccessRecord& record);
   void write_access(const net::AccessRecord& record);
   Task<void> drain(Deadline deadline);
   Task<void> drain_and_end(Deadline deadline);
@@ -90,7 +102,12 @@ class Worker {
   net::Executor executor_;
   tenancy::Cluster cluster_;
   pg::Pool platform_pool_;
+  tenancy::ContextGuard guard_;
+  tenancy::ContextKeys context_keys_;
+  tenancy::ContextRotation rotation_;
   tenancy::PackStore packs_;
+  tenancy::Linter linter_;
+  verify::Store verifications_;
   tenancy::Registry registry_;
   audit::Trail trail_;
   identity::Authenticator authenticator_;
@@ -99,6 +116,7 @@ class Worker {
   data::DataService data_;
   http::Api api_;
   std::unique_ptr<net::HttpServer> server_;
+  ContextUpkeep upkeep_;
   net::TaskGroup tasks_;
   bool draining_ = false;
 };

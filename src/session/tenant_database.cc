@@ -20,6 +20,13 @@ SELECT NOT r.rolsuper AND NOT r.rolbypassrls AND NOT r.rolcreaterole AND NOT r.r
            AND s.dbid IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())))
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
 
+// DISCARD ALL, but for the sequences: in them PostgreSQL keeps which contexts it has seen
+// (sql/guard/portable.sql). Advisory locks need no release: a runtime role cannot take any.
+constexpr const char* kSessionResetSql =
+    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; "
+    "DISCARD TEMP";
+
+constexpr int kMaxBeginAttempts = 3;
 constexpr const char* kIdleInTransactionTimeout = "60s";
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
@@ -36,6 +43,10 @@ Settings runtime_settings(const std::string& statement_timeout) {
   settings.emplace_back("extra_float_digits", "1");
   settings.emplace_back("plan_cache_mode", "auto");
   settings.emplace_back("default_transaction_isolation", "read committed");
+  // A role may change its own settings, for all who come later; these would refuse everybody's writes and
+  // reads.
+  settings.emplace_back("default_transaction_read_only", "off");
+  settings.emplace_back("row_security", "on");
   return settings;
 }
 
@@ -52,8 +63,19 @@ struct PooledDatabase {
 struct TenantDatabase::Impl {
   using Handle = std::shared_ptr<PooledDatabase>;
 
-  Impl(net::Executor& database_executor, TenantDatabaseOptions database_options, PasswordOf derive)
-      : executor(database_executor), options(std::move(database_options)), password_of(std::move(derive)) {}
+  Impl(net::Executor& database_executor, TenantDatabaseOptions database_options, PasswordOf derive,
+       ContextKeyOf key_of)
+      : executor(database_executor),
+        options(std::move(database_options)),
+        password_of(std::move(derive)),
+        context_key_of(std::move(key_of)) {}
+
+  // In the name of whom: the caller's principal, acting for its tenant.
+  pg::TransactionContext context_for(const identity::TenantContext& caller) const {
+    const tenancy::Tenant& tenant = caller.tenant();
+    return pg::TransactionContext(tenant.id, caller.principal().id, pg::ContextRole::service,
+                                  context_key_of(tenant.placement.database));
+  }
 
   Result<Handle> handle_for(const tenancy::Placement& placement);
   Result<Handle> dedicated(const tenancy::Placement& placement);
@@ -63,6 +85,7 @@ struct TenantDatabase::Impl {
   net::Executor& executor;
   TenantDatabaseOptions options;
   PasswordOf password_of;
+  ContextKeyOf context_key_of;
   // By database and role, so that nobody is ever served over another role's connection.
   std::unordered_map<std::string, Handle> shared_pools;
   std::list<Handle> dedicated_pools;  // most recently used first
@@ -90,6 +113,7 @@ TenantDatabase::Impl::Handle TenantDatabase::Impl::open(const tenancy::Placement
   parameters.password = password_of(placement.role);
   parameters.settings = runtime_settings(options.statement_timeout);
   shape.session_check = kSessionCheckSql;
+  shape.session_reset = kSessionResetSql;
   // The last user may let go in the middle of a callback of the pool itself, so it is destroyed on a turn of
   // its own; at the end, when there will be no further turn, at once.
   const auto destroy_later = [loop = &executor, ending = ending](PooledDatabase* database) {
@@ -136,25 +160,32 @@ bool TenantDatabase::Impl::make_room() {
   return false;
 }
 
-TenantDatabase::TenantDatabase(net::Executor& executor, TenantDatabaseOptions options, PasswordOf password_of)
-    : impl_(std::make_unique<Impl>(executor, std::move(options), std::move(password_of))) {}
+TenantDatabase::TenantDatabase(net::Executor& executor, TenantDatabaseOptions options, PasswordOf password_of,
+                               ContextKeyOf context_key_of)
+    : impl_(std::make_unique<Impl>(executor, std::move(options), std::move(password_of),
+                                   std::move(context_key_of))) {}
 
 TenantDatabase::~TenantDatabase() { *impl_->ending = true; }
 
 Task<Result<pg::Rows>> TenantDatabase::run(const identity::TenantContext& context,
                                            const pg::Statement& statement, CallOptions options) {
   CO_TRY(const auto handle, impl_->handle_for(context.tenant().placement));
-  const pg::ContextToken token(context.tenant().id.to_string());
-  co_return co_await handle->pool.run(&token, statement, options);
+  const pg::TransactionContext transaction = impl_->context_for(context);
+  co_return co_await handle->pool.run(&transaction, statement, options);
 }
 
 Task<Result<TenantTransaction>> TenantDatabase::begin(const identity::TenantContext& context,
                                                       CallOptions options) {
   CO_TRY(auto handle, impl_->handle_for(context.tenant().placement));
-  const pg::ContextToken token(context.tenant().id.to_string());
-  CO_TRY(auto session, co_await handle->pool.acquire(options));
-  CO_TRY_DO(co_await session.begin(&token, options));
-  co_return TenantTransaction(std::move(handle), std::move(session));
+  const pg::TransactionContext transaction = impl_->context_for(context);
+  for (int attempt = 1;; ++attempt) {
+    CO_TRY(auto session, co_await handle->pool.acquire(options));
+    auto begun = co_await session.begin(&transaction, options);
+    if (begun.ok()) co_return TenantTransaction(std::move(handle), std::move(session));
+    // The connection may be spoilt by what ran on it before; it is closed, and another one is tried.
+    const bool refused = !begun.error().detail(pg::kContextRefused).empty();
+    if (!refused || attempt == kMaxBeginAttempts) co_return std::move(begun).error();
+  }
 }
 
 void TenantDatabase::close_dedicated(const std::string& database) {

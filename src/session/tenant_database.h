@@ -1,5 +1,6 @@
 // The only way to run SQL on tenant rows. Takes a TenantContext, finds the tenant's placement, and runs the
-// statement as the runtime role in a transaction whose first act sets the context that row security reads.
+// statement as the runtime role in a transaction whose first act sets the signed context that row security
+// reads.
 //
 // One per worker thread. Pools of pool databases stay; those of tenant databases are few and the least
 // recently used idle one is closed for a new one.
@@ -54,10 +55,13 @@ struct TenantDatabaseStats {
 
 class TenantDatabase {
  public:
-  // Derives the password of a runtime role; see tenancy/credentials.h.
+  // Derives the password of a runtime role.
   using PasswordOf = std::function<std::string(const std::string& role)>;
+  // The key that signs contexts in a database just now; see tenancy/context_keys.h.
+  using ContextKeyOf = std::function<std::shared_ptr<const pg::ContextKey>(const std::string& database)>;
 
-  TenantDatabase(net::Executor& executor, TenantDatabaseOptions options, PasswordOf password_of);
+  TenantDatabase(net::Executor& executor, TenantDatabaseOptions options, PasswordOf password_of,
+                 ContextKeyOf context_key_of);
   ~TenantDatabase();
 
   // One round trip, one implicit transaction. Errors: as pg::Pool::run.

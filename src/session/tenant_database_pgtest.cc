@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "identity/context_pgtest.h"
+#include "tenancy/context_keys.h"
 #include "tenancy/installation_pgtest.h"
 
 namespace rowhouse::session {
@@ -18,6 +19,7 @@ using testing::BlockingSql;
 using ::testing::ElementsAre;
 using testing::patient;
 
+constexpr std::int32_t kGeneration = 1;  // of context keys; an installation begins with this one
 constexpr const char* kCountLeads = "SELECT count(*) FROM app.leads";
 
 class TenantDatabaseTest : public tenancy::fixture::InstallationTest {
@@ -37,9 +39,14 @@ class TenantDatabaseTest : public tenancy::fixture::InstallationTest {
     const auto server = testing::superuser("postgres");
     options.host = server.host;
     options.port = server.port;
-    database_ = std::make_unique<TenantDatabase>(executor(), std::move(options), [](const std::string& role) {
+    const auto password_of = [](const std::string& role) {
       return cluster().credentials().password_of(role);
-    });
+    };
+    const auto context_key_of = [](const std::string& database) {
+      return std::make_shared<const pg::ContextKey>(
+          tenancy::derive_context_key(cluster().credentials(), kGeneration, database));
+    };
+    database_ = std::make_unique<TenantDatabase>(executor(), std::move(options), password_of, context_key_of);
   }
   void remove(const CreatedTenant& created) {
     EXPECT_TRUE(run(tenants().remove(created.tenant->id.to_string(), tester(), patient())).ok());
@@ -126,35 +133,80 @@ TEST_F(TenantDatabaseTest, AFailureAmongPipelinedRequestsStaysAlone) {
 TEST_F(TenantDatabaseTest, WhatAStatementDoesToTheSessionEndsWithIt) {
   add_lead(*acme_->tenant, "a@example.com");
   TenantDatabaseOptions options;
-  options.shared_pool.read_connections = 1;
-  options.shared_pool.write_connections = 1;
+  options.shared_pool.exclusive_connections = 1;
   make_database(std::move(options));
-  // Injected into a read: a context for the session, not the transaction.
-  const std::string forged =
-      "SELECT set_config('rowhouse.context', '" + acme_->tenant->id.to_string() + "', false)";
-  ASSERT_TRUE(query(*other_, forged).ok());
-  EXPECT_EQ(value(*other_, kCountLeads), "0");
-  EXPECT_EQ(value(*other_, "SELECT rowhouse.tenant_id()"), other_->tenant->id.to_string());
-  // A transaction on the exclusive lane that leaves things behind.
   const auto context = context_of(*other_);
   {
     auto transaction = run(database_->begin(context, patient()));
     ASSERT_TRUE(transaction.ok()) << transaction.error().message;
-    ASSERT_TRUE(run(transaction->script(
-                        forged + "; SET statement_timeout = '1h'; PREPARE left_over AS SELECT 1", patient()))
-                    .ok());
+    const std::string litter =
+        "SET statement_timeout = '1h'; SET rowhouse.note = 'mine'; PREPARE left_over AS SELECT 1; "
+        "DECLARE left_open CURSOR WITH HOLD FOR SELECT rowhouse.tenant_id()";
+    ASSERT_TRUE(run(transaction->script(litter, patient())).ok());
     ASSERT_TRUE(run(transaction->commit(patient())).ok());
   }
-  auto next = run(database_->begin(context, patient()));
-  ASSERT_TRUE(next.ok());
+  const auto borrower = context_of(*acme_);
+  auto next = run(database_->begin(borrower, patient()));
+  ASSERT_TRUE(next.ok()) << next.error().message;
   const pg::Statement state(
       "SELECT rowhouse.tenant_id(), current_setting('statement_timeout'), "
-      "(SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_over')");
+      "(SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_over'), "
+      "coalesce(current_setting('rowhouse.note', true), ''), "
+      "(SELECT count(*) FROM pg_cursors WHERE name = 'left_open')");
   const auto rows = run(next->query(state, patient()));
   ASSERT_TRUE(rows.ok());
-  EXPECT_EQ(rows->text(0, 0), other_->tenant->id.to_string());
+  EXPECT_EQ(rows->text(0, 0), acme_->tenant->id.to_string());
   EXPECT_EQ(rows->text(0, 1), "5s");
   EXPECT_EQ(rows->text(0, 2), "0");
+  EXPECT_EQ(rows->text(0, 3), "");
+  EXPECT_EQ(rows->text(0, 4), "0");
+}
+
+TEST_F(TenantDatabaseTest, ASessionWhoseMemoryWasWipedIsReplaced) {
+  add_lead(*acme_->tenant, "a@example.com");
+  TenantDatabaseOptions options;
+  options.shared_pool.read_connections = 1;
+  options.shared_pool.exclusive_connections = 1;
+  make_database(std::move(options));
+  // Injected into reads: forgets which contexts the session has seen (the extension does not care, but may
+  // not fail).
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(query(*other_, "DISCARD SEQUENCES").ok());
+    EXPECT_EQ(value(*acme_, kCountLeads), "1");
+    EXPECT_EQ(value(*other_, kCountLeads), "0");
+  }
+  const auto context = context_of(*acme_);
+  for (int i = 0; i < 3; ++i) {
+    auto transaction = run(database_->begin(context, patient()));
+    ASSERT_TRUE(transaction.ok()) << transaction.error().message;
+    ASSERT_TRUE(run(transaction->script("DISCARD SEQUENCES", patient())).ok());
+    ASSERT_TRUE(run(transaction->commit(patient())).ok());
+  }
+}
+
+TEST_F(TenantDatabaseTest, AKeyThatTheDatabaseDoesNotHaveOpensNothing) {
+  add_lead(*acme_->tenant, "a@example.com");
+  const auto server = testing::superuser("postgres");
+  TenantDatabaseOptions options;
+  options.host = server.host;
+  options.port = server.port;
+  const auto password_of = [](const std::string& role) { return cluster().credentials().password_of(role); };
+  for (const std::int32_t generation : {kGeneration, kGeneration + 1}) {
+    // The key of another database, or one that is not in use yet.
+    const auto wrong_key = [generation](const std::string& database) {
+      const std::string of = generation == kGeneration ? database + "_other" : database;
+      return std::make_shared<const pg::ContextKey>(
+          tenancy::derive_context_key(cluster().credentials(), generation, of));
+    };
+    TenantDatabase wrong(executor(), options, password_of, wrong_key);
+    const auto context = context_of(*acme_);
+    const pg::Statement count(kCountLeads);
+    const auto rows = run(wrong.run(context, count, patient()));
+    ASSERT_FALSE(rows.ok());
+    EXPECT_EQ(rows.error().code, ErrorCode::internal);
+    EXPECT_NE(rows.error().detail(pg::kContextRefused), "");
+    EXPECT_FALSE(run(wrong.begin(context, patient())).ok());
+  }
 }
 
 TEST_F(TenantDatabaseTest, ATransactionIsAllOrNothing) {

@@ -29,7 +29,8 @@ constexpr std::string_view kTypeFacts = R"sql(
            (SELECT pg_catalog.json_agg(l.enumlabel ORDER BY l.enumsortorder)
               FROM pg_catalog.pg_enum l WHERE l.enumtypid = b.oid) AS labels
       FROM pg_catalog.pg_type t
-      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      -- One look-up for each type: joined, all schemas would be scanned where there are thousands.
+     CROSS JOIN LATERAL (SELECT ns.nspname FROM pg_catalog.pg_namespace ns WHERE ns.oid = t.typnamespace OFFSET 0) n
       LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
      CROSS JOIN LATERAL (
        WITH RECURSIVE chain (id, type_mod) AS (

@@ -1,7 +1,8 @@
-// Parts of the check that PackStore needs one by one. Private to this folder.
+// Parts of the check that PackStore and the linter need one by one. Private to this folder.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/call.h"
@@ -13,8 +14,13 @@
 
 namespace rowhouse::tenancy {
 
-// Rules of `stage` alone (before_protection), or all of them (always).
-Task<Result<std::vector<Finding>>> check_isolation(pg::Session& session, std::string schema, RuleStage stage,
+enum class CheckTime { before_protection, complete };
+
+// What a pack's schema breaks: before the protector ran, or after everything.
+Task<Result<std::vector<Finding>>> check_isolation(pg::Session& session, std::string schema, CheckTime time,
                                                    CallOptions options);
+
+// Appends "SELECT name, schema, object, message, fix FROM (query)".
+void append_rule(std::string& sql, std::string_view name, std::string_view query);
 
 }  // namespace rowhouse::tenancy

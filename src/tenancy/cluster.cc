@@ -131,6 +131,8 @@ Task<Result<void>> create_roles(pg::Session& session, const Credentials& credent
       script += " PASSWORD " + pg::quote_literal(credentials.password_of(role.name));
     }
     script += ";\n";
+    // A role may change its own password and settings; SQL that slipped in must not do so for good.
+    if (role.name == kRuntimeRole) script += "ALTER ROLE " + pg::quote_name(role.name) + " RESET ALL;\n";
   }
   script += "GRANT " + pg::quote_name(kOwnerRole) + " TO " + pg::quote_name(kMigratorRole) + ";\n";
   CO_TRY_DO(co_await session.script(script, options));
@@ -178,8 +180,8 @@ std::string Credentials::password_of(std::string_view role) const {
   return to_base64url(derive("password of database role " + std::string(role)));
 }
 
-std::string Credentials::derive(std::string_view purpose) const {
-  return crypto::derive_key(master_key_, purpose);
+std::string Credentials::derive(std::string_view purpose, std::size_t bytes) const {
+  return crypto::derive_key(master_key_, purpose, bytes);
 }
 
 Cluster::Cluster(net::Executor& executor, pg::ConnectionParameters administrator, Credentials credentials)

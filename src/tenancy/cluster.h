@@ -33,9 +33,10 @@ inline constexpr std::string_view kBackupRole = "backup_service";
 // memory.
 class Credentials {
  public:
+  static constexpr std::size_t kBytes = 32;
   explicit Credentials(std::string master_key) : master_key_(std::move(master_key)) {}
-  std::string password_of(std::string_view role) const;  // base64url, 43 characters
-  std::string derive(std::string_view purpose) const;    // 32 raw bytes
+  std::string password_of(std::string_view role) const;                            // base64url, 43 characters
+  std::string derive(std::string_view purpose, std::size_t bytes = kBytes) const;  // raw bytes
 
  private:
   std::string master_key_;

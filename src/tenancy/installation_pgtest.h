@@ -16,6 +16,8 @@
 #include "net/executor.h"
 #include "pg/quote.h"
 #include "tenancy/cluster.h"
+#include "tenancy/context_guard.h"
+#include "tenancy/context_keys.h"
 #include "tenancy/pack_fixture.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
@@ -35,7 +37,9 @@ inline std::vector<std::string> paths(const Error& error) {
 struct Node {
   Node(const Cluster& cluster, const Clock& clock, RegistryOptions options = RegistryOptions())
       : platform(cluster.executor(), pool_options(cluster)),
-        packs(cluster, platform),
+        guard(cluster, platform),
+        context_keys(cluster.credentials(), platform),
+        packs(cluster, platform, guard),
         registry(cluster, platform, packs, options),
         tenants(cluster, platform, packs, registry, clock) {}
 
@@ -46,6 +50,8 @@ struct Node {
   }
 
   pg::Pool platform;
+  ContextGuard guard;
+  ContextKeys context_keys;  // refresh() it before contexts are signed
   PackStore packs;
   Registry registry;
   TenantService tenants;
@@ -62,6 +68,7 @@ class InstallationTest : public ::testing::Test {
     ASSERT_TRUE(installed.ok()) << installed.error().message;
     auto started = run(shared_->node->registry.start(testing::patient()));
     ASSERT_TRUE(started.ok()) << started.error().message;
+    ASSERT_TRUE(run(shared_->node->context_keys.refresh(testing::patient())).ok());
   }
   static void TearDownTestSuite() { shared_.reset(); }
 
@@ -77,6 +84,10 @@ class InstallationTest : public ::testing::Test {
   static Cluster& cluster() { return shared_->cluster; }
   static ManualClock& clock() { return shared_->clock; }
   static Node& node() { return *shared_->node; }
+  // The key that signs contexts in a database now, for session::TenantDatabase.
+  static std::shared_ptr<const pg::ContextKey> context_key(const std::string& database) {
+    return node().context_keys.current(database);
+  }
   static TenantService& tenants() { return shared_->node->tenants; }
   static testing::BlockingSql& platform_sql() { return shared_->platform_sql(); }
 

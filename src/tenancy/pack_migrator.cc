@@ -39,7 +39,7 @@ constexpr std::string_view kRuntimeReadySql =
 // Rows are hidden from the owner by FORCE alone; see the contract in the header.
 constexpr std::string_view kUnforceSql = R"sql(
 SELECT COALESCE(pg_catalog.string_agg(pg_catalog.format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', r.name), ';' ORDER BY r.name), '')
-  FROM relation r WHERE r.is_table AND r.is_forced AND r.owner = (SELECT oid FROM me)
+  FROM relation r WHERE r.is_table AND r.is_forced AND r.owner = (SELECT oid FROM owner_role)
 )sql";
 
 pg::Params list(std::initializer_list<std::string_view> values) {
@@ -260,8 +260,10 @@ Task<Result<void>> SchemaMigrator::execute(const PackMigration& migration,
 }
 
 Task<Result<void>> SchemaMigrator::lift_force() {
-  const pg::Statement query(std::string(kIsolationCatalog) + std::string(kUnforceSql), list({schema_}),
-                            pg::Access::read, pg::Reuse::once);
+  SchemaScope scope;
+  scope.schema = schema_;
+  const pg::Statement query(isolation_catalog(CatalogScope::one_schema) + std::string(kUnforceSql),
+                            catalog_parameters(scope), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session_.query(query, options_));
   const std::string script(rows.text(0, 0));
   if (script.empty()) co_return Result<void>();
@@ -273,12 +275,12 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply_in_transaction(const Pa
   const auto changed_session = [](const Finding& finding) { return finding.rule.starts_with("migration-"); };
   if (std::ranges::any_of(result_.findings, changed_session)) co_return co_await refuse();
   CO_TRY(auto privileges,
-         co_await check_isolation(session_, schema_, RuleStage::before_protection, options_));
+         co_await check_isolation(session_, schema_, CheckTime::before_protection, options_));
   add(std::move(privileges));
   if (must_refuse()) co_return co_await refuse();
   CO_TRY_DO(co_await protect_schema(session_, schema_, runtime_role_, options_));
   if (on_finding_ == OnFinding::refuse && is_last(migration)) {
-    CO_TRY(auto broken, co_await check_isolation(session_, schema_, RuleStage::always, options_));
+    CO_TRY(auto broken, co_await check_isolation(session_, schema_, CheckTime::complete, options_));
     add(std::move(broken));
     if (must_refuse()) co_return co_await refuse();
   }

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "tenancy/lint.h"
 #include "tenancy/pack_migrator.h"
 #include "tenancy/pack_names.h"
 #include "tenancy/scratch_check.h"
@@ -52,6 +53,9 @@ SELECT t.slug, d.database_name, d.schema_name, d.role_name
  WHERE t.pack = $1 AND d.tier IN ('schema', 'database') AND t.status NOT IN ('provisioning', 'deleting')
  ORDER BY d.tier = 'database', d.database_name, t.slug
 )sql";
+
+// In one refusal; the linter lists them all.
+constexpr std::size_t kMaxShownFindings = 50;
 
 pg::Statement statement(std::string_view sql, std::initializer_list<std::string_view> values) {
   pg::Params params;
@@ -183,9 +187,15 @@ Task<Result<int>> prepare_on(pg::Session& session, const Target& target, const B
 // The templates and pools first; then the tenants, one after the other, whatever fails.
 class Installation {
  public:
-  Installation(const Cluster& cluster, pg::Session& platform, const Bundle& bundle,
-               const std::function<void(std::string_view)>& progress, CallOptions options)
-      : cluster_(cluster), platform_(platform), bundle_(bundle), progress_(progress), options_(options) {
+  Installation(ContextGuard& guard, pg::Session& platform, const Bundle& bundle,
+               const std::function<void(std::string_view)>& progress, Linter* linter, CallOptions options)
+      : cluster_(guard.cluster()),
+        guard_(guard),
+        platform_(platform),
+        bundle_(bundle),
+        progress_(progress),
+        linter_(linter),
+        options_(options) {
     report_.pack = bundle.manifest.name;
     report_.to_version = bundle.manifest.version;
   }
@@ -194,6 +204,7 @@ class Installation {
 
  private:
   Task<Result<bool>> is_wanted();  // false: everything is as it should be
+  Task<Result<void>> lint_installed();
   Task<Result<void>> migrate_shared(std::string name, std::string database, std::string role);
   Task<Result<void>> migrate_tenants();
   Task<Result<int>> migrate_tenant(const Target& target);
@@ -203,9 +214,11 @@ class Installation {
   }
 
   const Cluster& cluster_;
+  ContextGuard& guard_;
   pg::Session& platform_;
   const Bundle& bundle_;
   const std::function<void(std::string_view)>& progress_;
+  Linter* const linter_;  // null: whatever is broken, go on
   const CallOptions options_;
   const std::string checksum_ = checksum_of(bundle_);
   enum class Check { needed, done } check_ = Check::needed;
@@ -220,6 +233,7 @@ Task<Result<InstallReport>> Installation::run() {
     CO_TRY_DO(co_await count_unchanged());
     co_return std::move(report_);
   }
+  if (linter_ != nullptr && !report_.from_version.empty()) CO_TRY_DO(co_await lint_installed());
   if (check_ == Check::needed) {
     tell("check");
     CO_TRY(const auto findings, co_await check_in_scratch_database(cluster_, bundle_, options_));
@@ -247,9 +261,30 @@ Task<Result<bool>> Installation::is_wanted() {
   co_return stored->upgrade_pending;
 }
 
+// A migration that runs over a broken installation may make it worse, and hides when it broke.
+Task<Result<void>> Installation::lint_installed() {
+  tell("lint");
+  LintRequest request;
+  request.pack = report_.pack;
+  CO_TRY(const auto linted, co_await linter_->run(std::move(request), options_));
+  const std::size_t errors = linted.count(Severity::error);
+  if (errors == 0) co_return Result<void>();
+  Error error = refused("The pack " + report_.pack + " is not upgraded: `rowhouse lint` finds " +
+                        std::to_string(errors) + (errors == 1 ? " error" : " errors") +
+                        " where it is installed. Mend them first, or skip this check");
+  for (const LintFinding& finding : linted.findings) {
+    if (finding.severity != Severity::error || error.fields.size() >= kMaxShownFindings) continue;
+    std::string path = finding.database;
+    for (const std::string& part : {finding.schema, finding.object}) path += part.empty() ? "" : "." + part;
+    error.fields.emplace_back(path, finding.rule + ": " + finding.message + ". Fix: " + finding.fix);
+  }
+  co_return std::move(error).with_detail(std::string(kLintRefused), "errors");
+}
+
 Task<Result<void>> Installation::migrate_shared(std::string name, std::string database, std::string role) {
   tell(name);
   CO_TRY_DO(co_await cluster_.create_tenant_data_database(database, options_));
+  CO_TRY_DO(co_await guard_.bring(database, options_));
   CO_TRY(auto session, co_await cluster_.migrator(database, options_));
   Target target;
   target.name = std::move(name);
@@ -317,11 +352,13 @@ Task<Result<std::vector<Finding>>> PackStore::check(const Bundle& bundle, CallOp
 
 Task<Result<InstallReport>> PackStore::install(const Bundle& bundle,
                                                std::function<void(std::string_view target)> progress,
-                                               CallOptions options) {
+                                               CallOptions options, LintFirst lint) {
   CO_TRY(auto session, co_await platform_.acquire(options));
   const pg::Statement lock = statement(kLockSql, {bundle.manifest.name});
   CO_TRY_DO(co_await session.query(lock, options));
-  Installation installation(cluster_, session, bundle, progress, options);
+  Linter linter(cluster_, platform_);
+  Installation installation(guard_, session, bundle, progress, lint == LintFirst::yes ? &linter : nullptr,
+                            options);
   auto report = co_await installation.run();
   if (!report.ok()) co_return report;  // destroying the session gives the lock back
   const pg::Statement unlock = statement(kUnlockSql, {bundle.manifest.name});

@@ -17,6 +17,7 @@
 #include "base/task.h"
 #include "tenancy/bundle.h"
 #include "tenancy/cluster.h"
+#include "tenancy/context_guard.h"
 #include "tenancy/pack.h"
 
 namespace rowhouse::tenancy {
@@ -59,17 +60,24 @@ struct InstallReport {
   std::vector<std::pair<std::string, std::string>> failed;  // target, why; run again after mending
 };
 
+// Whether an upgrade begins with looking for errors in every place where the pack is installed (see lint.h).
+enum class LintFirst { yes, no };
+inline constexpr std::string_view kLintRefused = "lint";
+
 class PackStore {
  public:
   // `platform`: pool on the platform database as platform_service.
-  PackStore(const Cluster& cluster, pg::Pool& platform) : cluster_(cluster), platform_(platform) {}
+  PackStore(const Cluster& cluster, pg::Pool& platform, ContextGuard& guard)
+      : cluster_(cluster), platform_(platform), guard_(guard) {}
+  ContextGuard& guard() const { return guard_; }
 
   // Check alone, in a scratch database that is dropped again. Empty: the pack may be installed.
   Task<Result<std::vector<Finding>>> check(const Bundle& bundle, CallOptions options);
-  // Error pack_refused carries the findings as fields. `progress` may be empty.
+  // Error pack_refused carries the findings as fields; those of the linter, in what is about to be upgraded,
+  // with the detail kLintRefused. `progress` may be empty.
   Task<Result<InstallReport>> install(const Bundle& bundle,
                                       std::function<void(std::string_view target)> progress,
-                                      CallOptions options);
+                                      CallOptions options, LintFirst lint = LintFirst::yes);
   // Runs what is missing of a pack's migrations in one schema, protects it, and grants it to `runtime_role`.
   // Returns the number of migrations that ran.
   Task<Result<int>> prepare_schema(const std::string& database, const std::string& schema,
@@ -82,6 +90,7 @@ class PackStore {
  private:
   const Cluster& cluster_;
   pg::Pool& platform_;
+  ContextGuard& guard_;
 };
 
 }  // namespace rowhouse::tenancy

@@ -51,7 +51,10 @@ class Packs : public ::testing::Test {
     shared_ = nullptr;
   }
 
-  Packs() : platform_pool_(shared_->executor, platform_options()), store_(shared_->cluster, platform_pool_) {}
+  Packs()
+      : platform_pool_(shared_->executor, platform_options()),
+        guard_(shared_->cluster, platform_pool_),
+        store_(shared_->cluster, platform_pool_, guard_) {}
 
   ~Packs() override {
     for (const std::string& role : roles_) server_sql("DROP OWNED BY " + role, "postgres");
@@ -151,6 +154,7 @@ class Packs : public ::testing::Test {
 
   static Shared* shared_;
   pg::Pool platform_pool_;
+  ContextGuard guard_;
   PackStore store_;
   std::vector<std::string> roles_;
 };

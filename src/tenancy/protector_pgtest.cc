@@ -1,10 +1,10 @@
 // What the protector leaves behind, tried as each role.
 #include <gmock/gmock.h>
 
-#include "pg/quote.h"
 #include "tenancy/pack_fixture.h"
 #include "tenancy/packs.h"
 #include "testing/postgres.h"
+#include "testing/signed_session.h"
 
 namespace rowhouse::tenancy {
 namespace {
@@ -73,20 +73,22 @@ class Protector : public ::testing::Test {
   testing::BlockingSql owner_;
 };
 
-// The runtime role, working for one tenant.
+// The runtime role, working for one tenant, or for nobody.
 class Runtime {
  public:
   Runtime(const std::string& database, std::string_view tenant)
-      : sql_(testing::as_role("tenant_service", database)) {
-    sql_.run("SET search_path = ''");
-    if (!tenant.empty()) sql_.run("SET rowhouse.context = " + pg::quote_literal(tenant));
+      : session_(testing::as_role("tenant_service", database)), tenant_(tenant) {}
+  std::string value(const std::string& sql) {
+    return tenant_.empty() ? session_.sql().value(sql) : session_.value(tenant_, sql);
   }
-  std::string value(const std::string& sql) { return sql_.value(sql); }
-  std::string failure(const std::string& sql) { return sql_.failure(sql); }
-  void run(const std::string& sql) { sql_.run(sql); }
+  std::string failure(const std::string& sql) {
+    return tenant_.empty() ? session_.sql().failure(sql) : session_.failure(tenant_, sql);
+  }
+  void run(const std::string& sql) { session_.run(tenant_, sql); }
 
  private:
-  testing::BlockingSql sql_;
+  testing::SignedSession session_;
+  std::string tenant_;
 };
 
 TEST_F(Protector, ATenantSeesItsOwnRowsAlone) {

@@ -133,6 +133,8 @@ Task<Result<void>> Provisioner::create_database(const Tenant& tenant, const Bund
   CO_TRY_DO(co_await clone_template(tenant, options));
   CO_TRY_DO(co_await cluster_.apply_database_privileges(placement.database, placement.role, options));
   CO_TRY_DO(co_await hand_over_to_own_role(tenant, options));
+  // The clone has the keys of the template; it gets its own.
+  CO_TRY_DO(co_await packs_.guard().bring(placement.database, options));
   // Protects and grants; and migrates, if the pack was upgraded after the template had been copied.
   CO_TRY_DO(
       co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
@@ -173,7 +175,8 @@ Task<Result<void>> Provisioner::remove_pool_rows(const Tenant& tenant, CallOptio
   if (tenant.placement.tier == Tier::pool) schemas.push_back(tenant.placement.schema);
   {
     CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
-    CO_TRY_DO(co_await delete_rows_of_tenant(session, tenant.id.to_string(), schemas, options));
+    RowEraser eraser(session, packs_.guard(), tenant.placement.database, tenant.id);
+    CO_TRY_DO(co_await eraser.erase(schemas, options));
   }
   auto parameters = cluster_.as(kBackupRole, tenant.placement.database);
   CO_TRY(auto auditor, co_await pg::connect(cluster_.executor(), std::move(parameters), options));

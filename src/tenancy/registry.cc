@@ -21,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kChannel = "rowhouse_registry";
+constexpr std::string_view kContextKeysTopic = "context_keys";
 constexpr auto kPollDeadline = 5s;
 constexpr auto kReloadDeadline = 60s;
 // With more changes than this since the last poll, everything is forgotten instead.
@@ -46,7 +47,8 @@ constexpr std::string_view kAdminSql =
     "SELECT id, name FROM platform.admin_tokens WHERE hash = $1::bytea AND revoked_at IS NULL";
 constexpr std::string_view kRevisionSql = "SELECT COALESCE(max(revision), 0) FROM platform.registry_changes";
 constexpr std::string_view kChangesSql =
-    "SELECT revision, tenant_id FROM platform.registry_changes WHERE revision > $1::bigint ORDER BY revision "
+    "SELECT revision, tenant_id, topic FROM platform.registry_changes WHERE revision > $1::bigint ORDER BY "
+    "revision "
     "LIMIT "
     "$2::bigint";
 constexpr std::string_view kReportUseSql =
@@ -100,6 +102,7 @@ struct Registry::Impl {
 
   void heard(std::string_view payload);
   void listening();
+  void tell_of_context_keys() const;
   void poll_later();
   Task<void> poll();
   Task<Result<void>> read_changes(CallOptions call);
@@ -121,6 +124,7 @@ struct Registry::Impl {
   std::uint64_t load_turn = 0, loaded_turn = 0;
   enum class Connected { never, before } connected = Connected::never;
   enum class Reload { none, running, again } reload = Reload::none;
+  std::function<void()> context_keys_changed;
   std::unique_ptr<pg::Listener> listener;
   std::unique_ptr<net::Timer> poll_timer;
   CancelSource stopping;
@@ -266,6 +270,10 @@ void Registry::Impl::heard(std::string_view payload) {
     cache.forget_tenant(*tenant);
     return;
   }
+  if (payload == kContextKeysTopic) {
+    tell_of_context_keys();
+    return;
+  }
   // A pack or an admin token: it concerns everything.
   cache.forget_everything();
   reload_in_background();
@@ -278,6 +286,11 @@ void Registry::Impl::listening() {
   if (std::exchange(connected, Connected::before) == Connected::never) return;
   cache.forget_everything();
   reload_in_background();
+  tell_of_context_keys();
+}
+
+void Registry::Impl::tell_of_context_keys() const {
+  if (context_keys_changed) context_keys_changed();
 }
 
 void Registry::Impl::poll_later() {
@@ -300,6 +313,8 @@ Task<Result<void>> Registry::Impl::read_changes(CallOptions call) {
     const auto tenant = Uuid::parse(rows.text(row, 1));
     if (tenant) {
       cache.forget_tenant(*tenant);
+    } else if (rows.text(row, 2) == kContextKeysTopic) {
+      tell_of_context_keys();
     } else {
       everything = true;
     }
@@ -308,6 +323,7 @@ Task<Result<void>> Registry::Impl::read_changes(CallOptions call) {
   if (everything) {
     cache.forget_everything();
     reload_in_background();
+    tell_of_context_keys();
   }
   co_return Result<void>();
 }
@@ -439,6 +455,10 @@ std::vector<std::shared_ptr<const Pack>> Registry::packs() const {
   std::vector<std::shared_ptr<const Pack>> packs;
   for (const auto& [name, pack] : impl_->packs) packs.push_back(pack);
   return packs;
+}
+
+void Registry::on_context_keys(std::function<void()> changed) {
+  impl_->context_keys_changed = std::move(changed);
 }
 
 void Registry::forget_tenant(const Uuid& tenant_id) { impl_->cache.forget_tenant(tenant_id); }

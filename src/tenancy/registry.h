@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -66,6 +67,10 @@ class Registry {
   Task<Result<std::shared_ptr<const Tenant>>> find_tenant(std::string id_or_slug, CallOptions options);
   std::shared_ptr<const Pack> find_pack(std::string_view name) const;  // null if not installed
   std::vector<std::shared_ptr<const Pack>> packs() const;
+
+  // Called when another key may sign tenant contexts (see context_keys.h), also after a time in which news of
+  // it may have been lost. Once, before start().
+  void on_context_keys(std::function<void()> changed);
 
   void forget_tenant(const Uuid& tenant_id);             // its keys, too
   Task<Result<void>> reload_packs(CallOptions options);  // and forget every tenant

@@ -26,8 +26,6 @@ WHERE n.nspname = ANY (pg_catalog.string_to_array($1, ','))
               WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
 ORDER BY n.nspname, c.relname)";
 
-constexpr std::string_view kContextSql = "SELECT pg_catalog.set_config('rowhouse.context', $1, false)";
-
 std::string quoted(const TenantTable& table) { return pg::quote_qualified(table.schema, table.name); }
 
 bool refers_to_itself(const TenantTable& table) {
@@ -56,21 +54,6 @@ pg::Statement for_tenant(std::string sql, const std::string& tenant_id) {
   pg::Params params;
   params.emplace_back(tenant_id);
   return pg::Statement(std::move(sql), std::move(params), pg::Access::write, pg::Reuse::once);
-}
-
-Task<Result<void>> empty_tables(pg::Session& session, const std::string& tenant_id,
-                                const std::vector<TenantTable>& tables, CallOptions options) {
-  if (tables.size() > 1 || refers_to_itself(tables.front())) {
-    const auto statement = for_tenant(circle_sql(tables), tenant_id);
-    CO_TRY_DO(co_await session.query(statement, options));
-    co_return Result<void>();
-  }
-  const auto statement = for_tenant(batch_sql(tables.front()), tenant_id);
-  for (std::uint64_t deleted = kRowsPerBatch; deleted > 0;) {
-    CO_TRY(auto rows, co_await session.query(statement, options));
-    deleted = rows.affected();
-  }
-  co_return Result<void>();
 }
 
 }  // namespace
@@ -119,16 +102,36 @@ Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session,
   co_return tables;
 }
 
-Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id,
-                                         std::vector<std::string> schemas, CallOptions options) {
+Task<Result<void>> RowEraser::erase(std::vector<std::string> schemas, CallOptions options) {
   const std::string become_owner = "SET ROLE " + pg::quote_name(kOwnerRole);
-  CO_TRY_DO(co_await session.script(become_owner, options));
-  const auto set_context = for_tenant(std::string(kContextSql), tenant_id);
-  CO_TRY_DO(co_await session.query(set_context, options));
-  CO_TRY(auto tables, co_await tables_with_tenants(session, std::move(schemas), options));
+  CO_TRY_DO(co_await session_.script(become_owner, options));
+  CO_TRY(auto tables, co_await tables_with_tenants(session_, std::move(schemas), options));
   const auto order = deletion_order(std::move(tables));
-  for (const auto& step : order) CO_TRY_DO(co_await empty_tables(session, tenant_id, step, options));
+  for (const auto& step : order) CO_TRY_DO(co_await empty(step, options));
   co_return Result<void>();
+}
+
+Task<Result<void>> RowEraser::empty(const std::vector<TenantTable>& tables, CallOptions options) {
+  if (tables.size() > 1 || refers_to_itself(tables.front())) {
+    const auto statement = for_tenant(circle_sql(tables), tenant_.to_string());
+    CO_TRY_DO(co_await run(statement, options));
+    co_return Result<void>();
+  }
+  const auto statement = for_tenant(batch_sql(tables.front()), tenant_.to_string());
+  for (std::uint64_t deleted = kRowsPerBatch; deleted > 0;) {
+    CO_TRY(deleted, co_await run(statement, options));
+  }
+  co_return Result<void>();
+}
+
+// The key is asked for each time: a rotation may come and go while a large tenant is erased.
+Task<Result<std::uint64_t>> RowEraser::run(const pg::Statement& statement, CallOptions options) {
+  CO_TRY(auto key, co_await guard_.signing_key(database_, options));
+  const pg::TransactionContext context(tenant_, Uuid(), pg::ContextRole::service, std::move(key));
+  CO_TRY_DO(co_await session_.begin(&context, options));
+  CO_TRY(const auto rows, co_await session_.query(statement, options));
+  CO_TRY_DO(co_await session_.commit(options));
+  co_return rows.affected();
 }
 
 Task<Result<std::vector<std::string>>> tables_with_rows_of(pg::Session& session, std::string tenant_id,

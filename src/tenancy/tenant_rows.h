@@ -7,7 +7,9 @@
 #include "base/call.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "base/uuid.h"
 #include "pg/pool.h"
+#include "tenancy/context_guard.h"
 
 namespace rowhouse::tenancy {
 
@@ -26,11 +28,27 @@ Task<Result<std::vector<TenantTable>>> tables_with_tenants(pg::Session& session,
                                                            std::vector<std::string> schemas,
                                                            CallOptions options);
 
-// `session`: as tenant_migrator, outside a transaction, for this alone (its role and context are changed for
-// good). Works as the owner under row security with the tenant's own context, so that it can hit nobody
-// else's rows; in batches, so that no transaction gets long.
-Task<Result<void>> delete_rows_of_tenant(pg::Session& session, std::string tenant_id,
-                                         std::vector<std::string> schemas, CallOptions options);
+// Deletes all rows of one tenant in one database. Works as the owner under row security with the tenant's own
+// context, so that it can hit nobody else's rows; in batches, so that no transaction gets long.
+class RowEraser {
+ public:
+  // `session`: as tenant_migrator in `database`, outside a transaction, for this alone (its role is changed
+  // for good). All must outlive this.
+  RowEraser(pg::Session& session, ContextGuard& guard, std::string database, const Uuid& tenant)
+      : session_(session), guard_(guard), database_(std::move(database)), tenant_(tenant) {}
+
+  Task<Result<void>> erase(std::vector<std::string> schemas, CallOptions options);
+
+ private:
+  Task<Result<void>> empty(const std::vector<TenantTable>& tables, CallOptions options);
+  // One transaction in the tenant's name. Returns the number of rows.
+  Task<Result<std::uint64_t>> run(const pg::Statement& statement, CallOptions options);
+
+  pg::Session& session_;
+  ContextGuard& guard_;
+  std::string database_;
+  Uuid tenant_;
+};
 
 // `session`: as backup_service, which sees every row. The names of tables that still hold rows of the tenant.
 Task<Result<std::vector<std::string>>> tables_with_rows_of(pg::Session& session, std::string tenant_id,

@@ -59,7 +59,8 @@ const std::string& status_sql() {
 }
 
 constexpr std::string_view kCountsSql =
-    "SELECT pack, plan, tier, status, count(*) FROM platform.tenants GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
+    "SELECT pack, plan, tier, status, count(*) FROM platform.tenants "
+    "WHERE slug !~ '^rowhouse-verify-[0-9a-f]{8}-[0-9]+$' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
 constexpr std::string_view kSizesSql =
     "SELECT datname, pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database "
     "WHERE datallowconn AND (datname LIKE 'rowhouse\\_%' OR datname LIKE 'tenant\\_%') ORDER BY datname";

@@ -145,9 +145,17 @@ TEST_F(TenantsTest, ADatabaseTenantHasADatabaseAndARoleOfItsOwn) {
           "'platform_service', oid, 'CONNECT')"),
       "0");
   // Rows of its own, through row security alone.
+  const auto context =
+      testing::TransactionContextForTests::make(created.tenant->id, context_key(placement.database));
+  auto session =
+      run(pg::connect(executor(), cluster().as(placement.role, placement.database), testing::patient()));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  ASSERT_TRUE(run(session->begin(&context, testing::patient())).ok());
+  ASSERT_TRUE(
+      run(session->script("INSERT INTO app.leads (email) VALUES ('a@example.com')", testing::patient()))
+          .ok());
+  ASSERT_TRUE(run(session->commit(testing::patient())).ok());
   BlockingSql runtime(cluster().as(placement.role, placement.database));
-  runtime.run("BEGIN; SELECT set_config('rowhouse.context', '" + created.tenant->id.to_string() +
-              "', true); INSERT INTO app.leads (email) VALUES ('a@example.com'); COMMIT");
   EXPECT_EQ(runtime.value("SELECT count(*) FROM app.leads"), "0");
   EXPECT_EQ(sql.value("SELECT tenant_id FROM app.leads"), created.tenant->id.to_string());
 

@@ -75,6 +75,15 @@ std::string BlockingSql::failure(const std::string& sql) {
   return state == nullptr ? "lost" : state;
 }
 
+std::string BlockingSql::complaint(const std::string& sql) {
+  const Result result(PQexec(connection_, sql.c_str()), PQclear);
+  if (succeeded(result.get())) return "";
+  const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
+  return message == nullptr ? "lost" : message;
+}
+
+int BlockingSql::backend_pid() const { return PQbackendPID(connection_); }
+
 std::string BlockingSql::cannot_connect(const pg::ConnectionParameters& parameters) {
   const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(connect(parameters), PQfinish);
   return PQstatus(connection.get()) == CONNECTION_OK ? "" : PQerrorMessage(connection.get());

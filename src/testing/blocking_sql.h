@@ -28,6 +28,9 @@ class BlockingSql {
   std::string value(const std::string& sql);
   // Runs statements that are expected to fail: the SQLSTATE, or "" if they did not.
   std::string failure(const std::string& sql);
+  // The same, for its message.
+  std::string complaint(const std::string& sql);
+  int backend_pid() const;
   // "" if a connection can be made, else why not.
   static std::string cannot_connect(const pg::ConnectionParameters& parameters);
 

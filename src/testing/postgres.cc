@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "base/embedded.h"
+#include "base/text.h"
 #include "pg/quote.h"
 #include "testing/temporary_directory.h"
 
@@ -13,12 +15,44 @@ namespace {
 
 constexpr std::uint32_t kSharedBuffersMb = 32;
 
+constexpr std::string_view kGuardLibrary = "rowhouse_guard.so";
+
 struct Cluster {
   TemporaryDirectory directory;  // removed after the server has stopped
   std::unique_ptr<pg::EmbeddedServer> server;
 };
 
 std::optional<Cluster> cluster;
+
+void start_server() {
+  pg::EmbeddedOptions options;
+  options.data_directory = cluster->directory.path() + "/data";
+  options.shared_buffers_mb = kSharedBuffersMb;
+  options.library_directory = cluster->directory.path() + "/guard";
+  options.durability = pg::EmbeddedOptions::Durability::none_for_tests;
+  auto started = pg::EmbeddedServer::start(std::move(options));
+  if (!started.ok()) {
+    std::fprintf(stderr, "no PostgreSQL for tests: %s\n", started.error().message.c_str());
+    std::exit(1);
+  }
+  cluster->server = std::move(started).value();
+}
+
+// Beside the cluster: PostgreSQL's user may not be able to enter the build directory.
+void copy_guard() {
+  const std::filesystem::path to = cluster->directory.path() + "/guard";
+  std::filesystem::create_directory(to);
+  std::filesystem::copy_file(std::filesystem::path(ROWHOUSE_GUARD_DIRECTORY) / kGuardLibrary,
+                             to / kGuardLibrary);
+}
+
+std::string embedded_sql(std::string_view path) {
+  for (const auto& file : embedded_files()) {
+    if (file.path == path) return std::string(file.content);
+  }
+  std::fprintf(stderr, "not embedded: %s\n", std::string(path).c_str());
+  std::exit(1);
+}
 
 class StopServer : public ::testing::Environment {
  public:
@@ -33,17 +67,15 @@ class StopServer : public ::testing::Environment {
 pg::EmbeddedServer& server() {
   if (cluster) return *cluster->server;
   cluster.emplace();
-  pg::EmbeddedOptions options;
-  options.data_directory = cluster->directory.path() + "/data";
-  options.shared_buffers_mb = kSharedBuffersMb;
-  options.durability = pg::EmbeddedOptions::Durability::none_for_tests;
-  auto started = pg::EmbeddedServer::start(std::move(options));
-  if (!started.ok()) {
-    std::fprintf(stderr, "no PostgreSQL for tests: %s\n", started.error().message.c_str());
-    std::exit(1);
-  }
-  cluster->server = std::move(started).value();
+  copy_guard();
+  start_server();
   return *cluster->server;
+}
+
+void restart_server() {
+  server().stop();
+  cluster->server.reset();
+  start_server();
 }
 
 pg::ConnectionParameters superuser(std::string_view database) { return server().superuser(database); }
@@ -77,7 +109,33 @@ pg::ConnectionParameters as_role(std::string_view role, std::string_view databas
   return parameters;
 }
 
-std::string fresh_tenant_database() {
+std::string guard_sql(Guard guard) {
+  switch (guard) {
+    case Guard::portable:
+      return embedded_sql("sql/guard/portable.sql");
+    case Guard::extension:
+      return embedded_sql("sql/guard/extension.sql");
+    case Guard::none:
+      break;
+  }
+  return "";
+}
+
+pg::ContextKey context_key() {
+  pg::ContextKey key;
+  key.id = 1;
+  key.bytes = std::string(pg::kContextKeyBytes / 2, 'k') + std::string(pg::kContextKeyBytes / 2, '\xF1');
+  return key;
+}
+
+void install_guard(BlockingSql& sql, Guard guard) {
+  sql.run("BEGIN; " + guard_sql(guard) + "; COMMIT");
+  const auto key = context_key();
+  sql.run("INSERT INTO rowhouse.context_keys (id, key) VALUES (" + std::to_string(key.id) + ", '\\x" +
+          to_hex(key.bytes) + "')");
+}
+
+std::string fresh_tenant_database(Guard guard) {
   ensure_roles();
   std::string name = fresh_database("tenant_owner");
   BlockingSql sql(superuser(name));
@@ -87,6 +145,7 @@ std::string fresh_tenant_database() {
     sql.run(std::string(file.content));
     sql.run("COMMIT");
   }
+  install_guard(sql, guard);
   sql.run("GRANT CONNECT ON DATABASE " + pg::quote_name(name) +
           " TO tenant_migrator, tenant_service, backup_service");
   return name;

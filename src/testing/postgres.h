@@ -17,21 +17,25 @@
 #include "net/executor.h"
 #include "pg/embedded_server.h"
 #include "pg/pool.h"
+#include "pg/transaction_context.h"
 #include "testing/blocking_sql.h"
 
 namespace rowhouse::pg {
 
-// Puts any text into a ContextToken, so that row security can be tested below identity.
-class ContextTokenForTests {
+// Makes a context of any claims, so that row security can be tested below identity.
+class TransactionContextForTests {
  public:
-  static ContextToken make(std::string text) { return ContextToken(std::move(text)); }
+  static TransactionContext make(const Uuid& tenant, std::shared_ptr<const ContextKey> key,
+                                 const Uuid& principal = Uuid()) {
+    return TransactionContext(tenant, principal, ContextRole::service, std::move(key));
+  }
 };
 
 }  // namespace rowhouse::pg
 
 namespace rowhouse::testing {
 
-using pg::ContextTokenForTests;
+using pg::TransactionContextForTests;
 
 // Ends the process when it cannot start: no test could run.
 pg::EmbeddedServer& server();
@@ -45,8 +49,18 @@ inline constexpr std::string_view kRolePassword = "role password of tests";
 void ensure_roles();
 // Logs in as one of those.
 pg::ConnectionParameters as_role(std::string_view role, std::string_view database);
-// A database with the files of an sql/ folder ("sql/tenant/") applied, as tenant databases have.
-std::string fresh_tenant_database();
+// The two implementations of the signed tenant context (sql/guard/); none leaves the stubs of sql/tenant/.
+enum class Guard { portable, extension, none };
+// The statements that install one; run by a superuser in a transaction.
+std::string guard_sql(Guard guard);
+// The one key that tenant databases of tests know; signed_session.h signs with it.
+pg::ContextKey context_key();
+// Into a database with sql/tenant/ applied, as a superuser, together with context_key().
+void install_guard(BlockingSql& sql, Guard guard);
+// A database with sql/tenant/ applied, a guard and context_key(), as tenant databases have.
+std::string fresh_tenant_database(Guard guard = Guard::portable);
+// Ends all connections; for settings that a server reads when it starts (ALTER SYSTEM).
+void restart_server();
 
 // Far enough for a machine under load, near enough to end a hanging test.
 inline CallOptions patient() { return CallOptions{deadline_in(std::chrono::seconds(60)), nullptr}; }

@@ -64,7 +64,14 @@ class OpenRoutes {
 
   Reply status(Call& call, const PlatformContext&) const {
     CO_TRY(const auto platform, co_await dependencies_.tenants.status(call.options));
-    co_return json_response(200, status_document(platform));
+    CO_TRY(const auto lint, co_await dependencies_.linter.last(call.options));
+    CO_TRY(const auto contexts, co_await dependencies_.context_rotation.status(call.options));
+    json::Value document = status_document(platform);
+    document.set("context", context_document(contexts));
+    document.set("lint", lint.has_value() ? lint_document(*lint) : json::Value());
+    CO_TRY(const auto verified, co_await dependencies_.verifications.latest(call.options));
+    document.set("verification", verified.has_value() ? verification_document(*verified) : json::Value());
+    co_return json_response(200, document);
   }
 
  private:
@@ -130,6 +137,39 @@ class OpenRoutes {
     document.set("databases", std::move(databases));
     document.set("connections", std::move(connections));
     document.set("node", node_document());
+    return document;
+  }
+
+  static json::Value context_document(const tenancy::ContextStatus& contexts) {
+    const auto* signing = contexts.signing();
+    json::Value document;
+    document.set("implementation", contexts.implementation);
+    document.set("generation", signing == nullptr ? json::Value() : json::Value(signing->generation));
+    document.set("since", signing == nullptr ? json::Value() : json::Value(signing->activated_at));
+    document.set("databases_behind", static_cast<std::int64_t>(contexts.behind.size()));
+    return document;
+  }
+
+  static json::Value verification_document(const verify::Store::Latest& latest) {
+    json::Value document;
+    document.set("id", latest.run.id);
+    document.set("result", latest.run.result);
+    document.set("started_at", latest.run.started_at);
+    document.set("age_seconds", latest.age_seconds);
+    document.set("surfaces", latest.run.surfaces);
+    document.set("uncovered", latest.run.uncovered);
+    document.set("findings", latest.run.findings);
+    return document;
+  }
+
+  static json::Value lint_document(const tenancy::LintSummary& lint) {
+    json::Value document;
+    document.set("finished_at", lint.finished_at);
+    document.set("errors", lint.errors);
+    document.set("warnings", lint.warnings);
+    document.set("databases", lint.databases);
+    document.set("schemas", lint.schemas);
+    document.set("duration_ms", lint.duration_ms);
     return document;
   }
 

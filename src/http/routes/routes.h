@@ -10,6 +10,10 @@ namespace rowhouse::http {
 void add_data_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_tenant_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_pack_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_context_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_lint_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_metrics_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_verification_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_open_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 
 // Shared by the handlers.

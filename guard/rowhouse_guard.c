@@ -1,0 +1,289 @@
+// Signed tenant contexts, checked in C: guard/README.md has the contract.
+//
+// All state is memory of this backend. Nothing of it can be reached by SQL but through the functions below,
+// and no statement resets it: neither ROLLBACK nor DISCARD nor RESET.
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#ifdef USE_OPENSSL
+#include <openssl/evp.h>
+#else
+#include "common/cryptohash.h"
+#endif
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "rowhouse_guard needs PostgreSQL 15 or later"
+#endif
+
+// Everything else is hidden (-fvisibility=hidden).
+#pragma GCC visibility push(default)
+PG_MODULE_MAGIC;
+PG_FUNCTION_INFO_V1(rowhouse_set_context);
+PG_FUNCTION_INFO_V1(rowhouse_tenant_id);
+PG_FUNCTION_INFO_V1(rowhouse_principal_id);
+PG_FUNCTION_INFO_V1(rowhouse_principal_role);
+PG_FUNCTION_INFO_V1(rowhouse_context_keys_changed);
+#pragma GCC visibility pop
+
+#define KEY_BYTES 64
+#define MESSAGE_BYTES 56
+// While one key follows the other there are two. More than this are not looked at.
+#define MAX_KEYS 32
+// A change may come while the keys are being read.
+#define MAX_READS 2
+// From 1970, where contexts count from, to 2000, where PostgreSQL does.
+#define EPOCH_DIFFERENCE_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64)86400 * 1000000)
+
+typedef struct Key {
+  int32 id;
+  uint8 bytes[KEY_BYTES];
+} Key;
+
+// The keys as last read; count is 0 when they have to be read again.
+static struct {
+  int count;
+  Oid table;
+  uint64 changes;  // invalidations seen, to notice one that comes while reading
+  bool watching;
+  Key keys[MAX_KEYS];
+} cache;
+
+// The context of the transaction whose local id is `transaction`. That of another transaction is none.
+static struct {
+  LocalTransactionId transaction;
+  pg_uuid_t tenant;
+  pg_uuid_t principal;
+  int32 role;
+} context;
+
+static int64 last_number = 0;
+
+static LocalTransactionId this_transaction(void) {
+#if PG_VERSION_NUM >= 170000
+  return MyProc->vxid.lxid;
+#else
+  return MyProc->lxid;
+#endif
+}
+
+static bool has_context(void) {
+  return LocalTransactionIdIsValid(context.transaction) && context.transaction == this_transaction();
+}
+
+static void forget_keys(void) {
+  explicit_bzero(cache.keys, sizeof(cache.keys));
+  cache.count = 0;
+}
+
+// A commit that changed the table of keys, here or in another backend (see rowhouse_context_keys_changed).
+static void table_changed(Datum argument, Oid table) {
+  (void)argument;
+  if (table != InvalidOid && table != cache.table) return;
+  forget_keys();
+  cache.changes++;
+}
+
+// Reads rowhouse.context_keys as of now, whatever the isolation of the transaction, and without asking
+// whether the current role may: it may not.
+static void read_keys(void) {
+  Oid schema = get_namespace_oid("rowhouse", true);
+  Oid table = OidIsValid(schema) ? get_relname_relid("context_keys", schema) : InvalidOid;
+  Relation relation;
+  Snapshot snapshot;
+  TableScanDesc scan;
+  TupleTableSlot* slot;
+  uint64 changes;
+  int count = 0;
+
+  if (!cache.watching) {
+    CacheRegisterRelcacheCallback(table_changed, (Datum)0);
+    cache.watching = true;
+  }
+  forget_keys();
+  if (!OidIsValid(table)) return;
+  cache.table = table;
+  relation = table_open(table, AccessShareLock);
+  if (relation->rd_rel->relkind != RELKIND_RELATION || RelationGetDescr(relation)->natts < 2 ||
+      TupleDescAttr(RelationGetDescr(relation), 0)->atttypid != INT4OID ||
+      TupleDescAttr(RelationGetDescr(relation), 1)->atttypid != BYTEAOID) {
+    table_close(relation, AccessShareLock);
+    return;
+  }
+  changes = cache.changes;
+  snapshot = RegisterSnapshot(GetLatestSnapshot());
+  slot = table_slot_create(relation, NULL);
+  scan = table_beginscan(relation, snapshot, 0, NULL);
+  while (count < MAX_KEYS && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    bool no_id, no_key;
+    Datum id = slot_getattr(slot, 1, &no_id);
+    Datum key = slot_getattr(slot, 2, &no_key);
+    bytea* bytes;
+    if (no_id || no_key) continue;
+    bytes = DatumGetByteaPP(key);
+    if (VARSIZE_ANY_EXHDR(bytes) != KEY_BYTES) continue;
+    cache.keys[count].id = DatumGetInt32(id);
+    memcpy(cache.keys[count].bytes, VARDATA_ANY(bytes), KEY_BYTES);
+    count++;
+  }
+  table_endscan(scan);
+  ExecDropSingleTupleTableSlot(slot);
+  UnregisterSnapshot(snapshot);
+  table_close(relation, AccessShareLock);
+  cache.count = changes == cache.changes ? count : 0;
+}
+
+static const Key* find_key(int32 id) {
+  for (int attempt = 0; attempt <= MAX_READS; ++attempt) {
+    for (int i = 0; i < cache.count; ++i) {
+      if (cache.keys[i].id == id) return &cache.keys[i];
+    }
+    if (attempt < MAX_READS) read_keys();
+  }
+  return NULL;
+}
+
+static uint8* put_int64(uint8* to, int64 value) {
+  uint64 big_endian = pg_hton64((uint64)value);
+  memcpy(to, &big_endian, sizeof(big_endian));
+  return to + sizeof(big_endian);
+}
+
+static uint8* put_int32(uint8* to, int32 value) {
+  uint32 big_endian = pg_hton32((uint32)value);
+  memcpy(to, &big_endian, sizeof(big_endian));
+  return to + sizeof(big_endian);
+}
+
+// PostgreSQL's own wrapper looks the algorithm up in OpenSSL each time, which takes longer than the hash.
+static void sign(const Key* key, const uint8* message, uint8* mac) {
+#ifdef USE_OPENSSL
+  static EVP_MD* algorithm = NULL;
+  static EVP_MD_CTX* hash = NULL;
+  if (algorithm == NULL) algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+  if (hash == NULL) hash = EVP_MD_CTX_new();
+  if (algorithm == NULL || hash == NULL || EVP_DigestInit_ex(hash, algorithm, NULL) != 1 ||
+      EVP_DigestUpdate(hash, key->bytes, KEY_BYTES) != 1 ||
+      EVP_DigestUpdate(hash, message, MESSAGE_BYTES) != 1 || EVP_DigestFinal_ex(hash, mac, NULL) != 1) {
+    ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+            errmsg("the tenant context cannot be checked: no SHA-256"));
+  }
+#else
+  // An error releases the hash.
+  pg_cryptohash_ctx* hash = pg_cryptohash_create(PG_SHA256);
+  if (hash == NULL || pg_cryptohash_init(hash) < 0 || pg_cryptohash_update(hash, key->bytes, KEY_BYTES) < 0 ||
+      pg_cryptohash_update(hash, message, MESSAGE_BYTES) < 0 ||
+      pg_cryptohash_final(hash, mac, PG_SHA256_DIGEST_LENGTH) < 0) {
+    ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+            errmsg("the tenant context cannot be checked: no SHA-256"));
+  }
+  pg_cryptohash_free(hash);
+#endif
+}
+
+// In a time that says nothing about where the difference is.
+static bool same_mac(const uint8* a, const uint8* b) {
+  volatile uint8 difference = 0;
+  for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; ++i) difference |= a[i] ^ b[i];
+  return difference == 0;
+}
+
+static void refuse(void) __attribute__((noreturn));
+static void refuse(void) {
+  ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the tenant context is not valid"));
+}
+
+Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
+  uint8 message[MESSAGE_BYTES];
+  uint8 expected[PG_SHA256_DIGEST_LENGTH];
+  uint8* end = message;
+  const Key* key;
+  bytea* mac;
+  int64 expires_at, number;
+
+  for (int i = 0; i < 9; ++i) {
+    if (PG_ARGISNULL(i)) refuse();
+  }
+  expires_at = PG_GETARG_INT64(6);
+  number = PG_GETARG_INT64(7);
+  mac = PG_GETARG_BYTEA_PP(8);
+  AcceptInvalidationMessages();  // a key may have been retired since this transaction began
+  key = find_key(PG_GETARG_INT32(0));
+  if (key == NULL || VARSIZE_ANY_EXHDR(mac) != PG_SHA256_DIGEST_LENGTH) refuse();
+
+  for (int i = 1; i < 5; ++i) end = put_int64(end, PG_GETARG_INT64(i));
+  end = put_int32(end, PG_GETARG_INT32(5));
+  end = put_int64(end, expires_at);
+  end = put_int64(end, number);
+  end = put_int32(end, MyProcPid);
+  Assert(end == message + MESSAGE_BYTES);
+  sign(key, message, expected);
+  if (!same_mac(expected, (const uint8*)VARDATA_ANY(mac)) || number <= last_number) refuse();
+  if (expires_at < GetCurrentTimestamp() + EPOCH_DIFFERENCE_US) {
+    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the tenant context has expired"),
+            errhint("It may have waited too long, or the clocks of the servers differ."));
+  }
+  if (has_context()) {
+    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("a tenant context is already set in this transaction"));
+  }
+  last_number = number;
+  memcpy(context.tenant.data, message, UUID_LEN);
+  memcpy(context.principal.data, message + UUID_LEN, UUID_LEN);
+  context.role = PG_GETARG_INT32(5);
+  context.transaction = this_transaction();
+  PG_RETURN_VOID();
+}
+
+static Datum copy_of(const pg_uuid_t* id) {
+  pg_uuid_t* copy = palloc(sizeof(pg_uuid_t));
+  *copy = *id;
+  PG_RETURN_UUID_P(copy);
+}
+
+Datum rowhouse_tenant_id(PG_FUNCTION_ARGS) {
+  if (!has_context()) PG_RETURN_NULL();
+  return copy_of(&context.tenant);
+}
+
+Datum rowhouse_principal_id(PG_FUNCTION_ARGS) {
+  if (!has_context()) PG_RETURN_NULL();
+  return copy_of(&context.principal);
+}
+
+Datum rowhouse_principal_role(PG_FUNCTION_ARGS) {
+  if (!has_context()) PG_RETURN_NULL();
+  PG_RETURN_INT32(context.role);
+}
+
+// A trigger on rowhouse.context_keys: when the changing transaction commits, every backend forgets its keys
+// before its next transaction begins. So a retired key is refused at once.
+Datum rowhouse_context_keys_changed(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo)) {
+    ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+            errmsg("this function is for a trigger"));
+  }
+  CacheInvalidateRelcache(((TriggerData*)fcinfo->context)->tg_relation);
+  PG_RETURN_POINTER(NULL);  // a trigger must not call its result null
+}

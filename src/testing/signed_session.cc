@@ -1,0 +1,101 @@
+#include "testing/signed_session.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/text.h"
+#include "base/uuid.h"
+#include "crypto/crypto.h"
+
+namespace rowhouse::testing {
+namespace {
+
+void append(std::string& to, std::uint64_t value, int bytes) {
+  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) to += static_cast<char>(value >> shift & 0xFF);
+}
+
+std::int64_t half(const Uuid& id, std::size_t first) {
+  std::uint64_t value = 0;
+  for (std::size_t i = first; i < first + 8; ++i) value = value << 8 | id.bytes()[i];
+  return static_cast<std::int64_t>(value);
+}
+
+Uuid parsed(std::string_view text) {
+  const auto id = Uuid::parse(text);
+  EXPECT_TRUE(id.has_value()) << text;
+  return id.value_or(Uuid());
+}
+
+}  // namespace
+
+void RawContext::sign(const pg::ContextKey& key, int backend_pid) {
+  std::string message = key.bytes;
+  for (const std::int64_t part : {tenant_high, tenant_low, principal_high, principal_low}) {
+    append(message, static_cast<std::uint64_t>(part), 8);
+  }
+  append(message, static_cast<std::uint32_t>(role), 4);
+  append(message, static_cast<std::uint64_t>(expires_at_us), 8);
+  append(message, static_cast<std::uint64_t>(number), 8);
+  append(message, static_cast<std::uint32_t>(backend_pid), 4);
+  key_id = key.id;
+  mac = crypto::sha256(message);
+}
+
+std::string RawContext::sql() const {
+  std::string arguments = "'" + std::to_string(key_id) + "'";
+  for (const std::int64_t part : {tenant_high, tenant_low, principal_high, principal_low,
+                                  static_cast<std::int64_t>(role), expires_at_us, number}) {
+    arguments += ", '" + std::to_string(part) + "'";
+  }
+  return "SELECT rowhouse.set_context(" + arguments + ", '\\x" + to_hex(mac) + "')";
+}
+
+SignedSession::SignedSession(const pg::ConnectionParameters& parameters, pg::ContextKey key)
+    : sql_(parameters), key_(std::move(key)) {
+  sql_.run("SET search_path = ''");
+}
+
+RawContext SignedSession::context(std::string_view tenant) {
+  const Uuid tenant_id = parsed(tenant);
+  const Uuid principal_id = parsed(kPrincipalOfTests);
+  const auto expires_at = std::chrono::system_clock::now() + pg::kContextLifetime;
+  RawContext context;
+  context.tenant_high = half(tenant_id, 0);
+  context.tenant_low = half(tenant_id, 8);
+  context.principal_high = half(principal_id, 0);
+  context.principal_low = half(principal_id, 8);
+  context.expires_at_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch()).count();
+  context.number = ++number_;
+  context.sign(key_, sql_.backend_pid());
+  return context;
+}
+
+void SignedSession::begin(std::string_view tenant) {
+  sql_.run("BEGIN");
+  sql_.run(set_context(tenant));
+}
+
+std::string SignedSession::value(std::string_view tenant, const std::string& sql) {
+  begin(tenant);
+  auto value = sql_.value(sql);
+  sql_.run("COMMIT");
+  return value;
+}
+
+std::string SignedSession::failure(std::string_view tenant, const std::string& sql) {
+  begin(tenant);
+  auto state = sql_.failure(sql);
+  sql_.run("COMMIT");
+  return state;
+}
+
+void SignedSession::run(std::string_view tenant, const std::string& sql) {
+  begin(tenant);
+  sql_.run(sql);
+  sql_.run("COMMIT");
+}
+
+}  // namespace rowhouse::testing

@@ -1,0 +1,83 @@
+#include "verify/impersonation.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "tenancy/context_keys.h"
+
+namespace rowhouse::verify {
+namespace {
+
+void append_big_endian(std::string& out, std::uint64_t value, int bytes) {
+  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(value >> shift & 0xFF));
+}
+
+std::uint64_t half(const Uuid& id, std::size_t first) {
+  std::uint64_t value = 0;
+  for (std::size_t i = first; i < first + 8; ++i) value = value << 8 | id.bytes()[i];
+  return value;
+}
+
+struct Claims {
+  Uuid tenant;
+  std::uint64_t principal = 0;
+  std::int64_t expires_at = 0, number = 0;
+  std::int32_t role = 0, backend = 0;
+};
+
+std::string mac_of(const std::string& key, const Claims& claims) {
+  std::string message = key;
+  append_big_endian(message, half(claims.tenant, 0), 8);
+  append_big_endian(message, half(claims.tenant, 8), 8);
+  append_big_endian(message, claims.principal, 8);
+  append_big_endian(message, claims.principal, 8);
+  append_big_endian(message, static_cast<std::uint32_t>(claims.role), 4);
+  append_big_endian(message, static_cast<std::uint64_t>(claims.expires_at), 8);
+  append_big_endian(message, static_cast<std::uint64_t>(claims.number), 8);
+  append_big_endian(message, static_cast<std::uint32_t>(claims.backend), 4);
+  return crypto::sha256(message);
+}
+
+std::int64_t microseconds_from_now(std::chrono::seconds distance) {
+  const auto when = std::chrono::system_clock::now() + distance;
+  return std::chrono::duration_cast<std::chrono::microseconds>(when.time_since_epoch()).count();
+}
+
+}  // namespace
+
+Result<void> Impersonation::learn(const std::string& database, SqlClient& administrator) {
+  const SqlAnswer answer = administrator.run("SELECT max(id) FROM rowhouse.context_keys");
+  const auto generation = parse_int64(answer.value());
+  if (!answer.ok() || !generation) {
+    return Error(ErrorCode::internal,
+                 "cannot tell which key signs contexts of " + database + ": " + answer.words);
+  }
+  generations_[database] = static_cast<std::int32_t>(*generation);
+  return {};
+}
+
+std::string Impersonation::statement(const std::string& database, SqlClient& client, const Uuid& tenant,
+                                     Forgery forgery) {
+  const std::int32_t generation = generations_[database];
+  const std::string key_database = forgery == Forgery::wrong_key ? database + "_other" : database;
+  const pg::ContextKey key = tenancy::derive_context_key(cluster_.credentials(), generation, key_database);
+  Claims claims;
+  claims.tenant = tenant;
+  claims.backend = client.backend_pid() + (forgery == Forgery::other_backend ? 1 : 0);
+  claims.expires_at = microseconds_from_now(std::chrono::seconds(forgery == Forgery::expired ? -30 : 30));
+  claims.number = client.next_context_number();
+  if (forgery == Forgery::old_number) claims.number = 1;
+  if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
+  std::string mac = mac_of(key.bytes, claims);
+  if (forgery == Forgery::wrong_mac) mac[7] = static_cast<char>(mac[7] ^ 1);
+  const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  return fmt::format(
+      "SELECT rowhouse.set_context({}, {}::bigint, {}::bigint, 0::bigint, 0::bigint, 0, {}::bigint, "
+      "{}::bigint, '\\x{}'::bytea)",
+      generation + (forgery == Forgery::wrong_key_id ? 1 : 0), fmt::format("'{}'", number(half(tenant, 0))),
+      fmt::format("'{}'", number(half(tenant, 8))), claims.expires_at, claims.number, to_hex(mac));
+}
+
+}  // namespace rowhouse::verify
