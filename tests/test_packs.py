@@ -102,7 +102,7 @@ BAD_SQL = [
     ("CREATE TABLE others (PRIMARY KEY (tenant_id, id)) INHERITS (notes);", "table-inherits", ["others"]),
     ('ALTER TABLE notes ADD COLUMN "limit" integer;', "column-name-reserved", ["notes", "limit"]),
     ("CREATE POLICY narrow ON notes AS RESTRICTIVE TO tenant_service USING (true);", "policy-not-for-public", ["narrow", "PUBLIC"]),
-    ("ALTER TABLE notes ALTER COLUMN tenant_id SET DEFAULT gen_random_uuid();", "tenant-id-default", ["notes", "DROP DEFAULT"]),
+    ("ALTER TABLE notes ALTER COLUMN tenant_id SET DEFAULT gen_random_uuid();", "tenant-id-default", ["notes", "SET DEFAULT rowhouse.tenant_id()"]),
     ("GRANT SELECT ON notes TO platform_service;", "grant-in-migration", ["notes", "platform_service"]),
     ("ALTER TABLE notes RENAME id TO key;", "id-missing", ["notes", "id"]),
 ]

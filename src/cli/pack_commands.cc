@@ -95,8 +95,9 @@ Result<ExitCode> install_pack(Invocation& invocation) {
   const Terminal& terminal = invocation.terminal();
   TRY(const auto bundle, tenancy::bundle_from_directory(invocation.argument(0)));
   if (terminal.err_is_terminal) terminal.err << "Installing; every tenant of the pack is migrated …\n";
-  TRY(const auto reply, client.call("POST", std::string(kPacks) + (invocation.has("skip-lint") ? "?lint=skip" : ""),
-                                    tenancy::bundle_to_json(bundle)));
+  TRY(const auto reply,
+      client.call("POST", std::string(kPacks) + (invocation.has("skip-lint") ? "?lint=skip" : ""),
+                  tenancy::bundle_to_json(bundle)));
   const json::Value* failed = reply.body.find("failed");
   const bool complete = failed == nullptr || failed->as_array() == nullptr || failed->as_array()->empty();
   if (invocation.json()) {
@@ -142,9 +143,11 @@ std::vector<Command> pack_commands() {
   install.summary = "Install or upgrade a pack, in every tenant of every tier";
   install.arguments = {{"DIR", "the folder with pack.json and migrations/", Argument::Presence::required,
                         Completion::directory}};
-  install.options = {json_option(), {"skip-lint", "", "Upgrade although `rowhouse lint` finds errors; is recorded"}};
+  install.options = {json_option(),
+                     {"skip-lint", "", "Upgrade although `rowhouse lint` finds errors; is recorded"}};
   install.notes =
-      "The server checks the pack first, in a scratch database. A pack that breaks a rule changes nothing. Before an "
+      "The server checks the pack first, in a scratch database. A pack that breaks a rule changes nothing. "
+      "Before an "
       "upgrade it lints every place where the pack is installed, and refuses while there are errors.";
   install.examples = {
       {"rowhouse pack install ./packs/helpdesk", "check it first: rowhouse pack check ./packs/helpdesk"}};

@@ -44,15 +44,16 @@ std::string context_text(const json::Value& context) {
 std::string verification_text(const json::Value& verification) {
   const json::Value* age = verification.find("age_seconds");
   if (age == nullptr) return "never; `rowhouse verify` does it now";
-  return fmt::format("{} {} ago: {} surfaces, {} without an attack, {} findings", text_of(verification, "result"),
-                     duration_text(age->as_int64().value_or(0)), number_of(verification, "surfaces"),
-                     number_of(verification, "uncovered"), number_of(verification, "findings"));
+  return fmt::format("{} {} ago: {} surfaces, {} without an attack, {} findings",
+                     text_of(verification, "result"), duration_text(age->as_int64().value_or(0)),
+                     number_of(verification, "surfaces"), number_of(verification, "uncovered"),
+                     number_of(verification, "findings"));
 }
 
 std::string lint_text_of(const json::Value& lint) {
   if (lint.is_null() || text_of(lint, "finished_at").empty()) return "never run: `rowhouse lint`";
-  return fmt::format("{} errors, {} warnings in {} schemas ({})", number_of(lint, "errors"), number_of(lint, "warnings"),
-                     number_of(lint, "schemas"), text_of(lint, "finished_at"));
+  return fmt::format("{} errors, {} warnings in {} schemas ({})", number_of(lint, "errors"),
+                     number_of(lint, "warnings"), number_of(lint, "schemas"), text_of(lint, "finished_at"));
 }
 
 void print_node(const Terminal& terminal, const json::Value& body) {

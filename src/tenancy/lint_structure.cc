@@ -114,7 +114,7 @@ constexpr std::string_view kLines = R"sql(
          pg_catalog.concat_ws(' ', f.kind, f.is_definer, f.is_leakproof, f.settings, p.provolatile, p.proparallel, p.proisstrict, p.proretset, l.lanname, p.probin,
            p.prosrc, pg_catalog.pg_get_function_sqlbody(p.oid), pg_catalog.pg_get_function_result(p.oid), p.proargnames, p.pronargdefaults),
          CASE WHEN is_detailed.yes AND f.kind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) || ';' END,
-         pg_catalog.format('DROP ROUTINE %s;', f.quoted)
+         pg_catalog.format('DROP ROUTINE %s%s;', CASE f.prefix WHEN '' THEN '@schema@.' ELSE '' END, f.quoted)
     FROM routine f
     JOIN pg_catalog.pg_proc p ON p.oid = f.oid
     JOIN pg_catalog.pg_language l ON l.oid = f.language
@@ -131,18 +131,22 @@ constexpr std::string_view kLines = R"sql(
   SELECT r.scope_id, 'sequence', r.short_name::text,
          pg_catalog.concat_ws(' ', q.seqtypid, q.seqstart, q.seqincrement, q.seqmax, q.seqmin, q.seqcycle), NULL, NULL
     FROM relation r JOIN pg_catalog.pg_sequence q ON q.seqrelid = r.oid
-), line AS (
-  -- Without names of schemas: its own, and that of the shared one, which stands where nobody else's can.
-  SELECT w.scope_id, w.kind, w.object,
-         CASE WHEN pg_catalog.strpos(o.text, 'app.') > 0 THEN pg_catalog.regexp_replace(o.text, '\mapp\.', '@schema@.', 'g') ELSE o.text END AS definition,
-         w.make, w.drop
+), named_line AS MATERIALIZED (
+  SELECT w.scope_id, w.kind, w.object, w.make, w.drop,
+         pg_catalog.replace(w.definition, pg_catalog.quote_ident(s.name) || '.', '@schema@.') AS definition
     FROM raw_line w JOIN scope s ON s.oid = w.scope_id
-   CROSS JOIN LATERAL (SELECT pg_catalog.replace(w.definition, pg_catalog.quote_ident(s.name) || '.', '@schema@.') AS text) n
-   -- A list of strings prints differently once it was dumped and restored.
-   CROSS JOIN LATERAL (SELECT CASE WHEN pg_catalog.strpos(n.text, 'ARRAY[') = 0 THEN n.text
-                                   ELSE pg_catalog.regexp_replace(pg_catalog.regexp_replace(n.text,
-                                          '\(''([^'']*)''::character varying\)::text', '''\1''::character varying', 'g'),
-                                          '\((ARRAY\[[^]]*\])\)::text\[\]', '\1', 'g') END AS text) o
+), plain_text AS MATERIALIZED (
+  -- Without the name of the shared schema, too, which stands where nobody else's can; and a list of strings prints
+  -- differently once it was dumped and restored. Once for each text: thousands of schemas share most of them.
+  SELECT d.definition,
+         pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(d.definition, '\mapp\.', '@schema@.', 'g'),
+           '\(''([^'']*)''::character varying\)::text', '''\1''::character varying', 'g'),
+           '\((ARRAY\[[^]]*\])\)::text\[\]', '\1', 'g') AS text
+    FROM (SELECT DISTINCT definition FROM named_line
+           WHERE pg_catalog.strpos(definition, 'ARRAY[') > 0 OR pg_catalog.strpos(definition, 'app.') > 0) d
+), line AS (
+  SELECT n.scope_id, n.kind, n.object, COALESCE(p.text, n.definition) AS definition, n.make, n.drop
+    FROM named_line n LEFT JOIN plain_text p ON p.definition = n.definition
 )
 )sql";
 

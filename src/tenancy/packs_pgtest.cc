@@ -83,6 +83,10 @@ class Packs : public ::testing::Test {
   Result<InstallReport> install(const Bundle& bundle) {
     return run(store_.install(bundle, nullptr, testing::patient()));
   }
+  // Where tenants were put there by hand, or somebody broke one on purpose, lint would refuse.
+  Result<InstallReport> install_unlinted(const Bundle& bundle) {
+    return run(store_.install(bundle, nullptr, testing::patient(), LintFirst::no));
+  }
   std::vector<std::string> check(const Bundle& bundle) {
     const auto findings = run(store_.check(bundle, testing::patient()));
     EXPECT_TRUE(findings.ok()) << words_of(findings);
@@ -291,7 +295,7 @@ TEST_F(Packs, AnUpgradeReachesEveryTier) {
   add_tenant("pooled", Tier::pool);
   add_tenant("apart", Tier::schema);
   add_tenant("alone", Tier::database);
-  const auto upgraded = install(with_migration(kUpgradeSql, "1.1.0"));
+  const auto upgraded = install_unlinted(with_migration(kUpgradeSql, "1.1.0"));
   ASSERT_TRUE(upgraded.ok()) << words_of(upgraded);
   EXPECT_EQ(upgraded->from_version, "1.0.0");
   EXPECT_EQ(upgraded->to_version, "1.1.0");
@@ -364,7 +368,7 @@ TEST_F(Packs, AnUpgradeGoesOnOverFailingTenantsAndResumes) {
   // Somebody changed a tenant's database by hand: the migration cannot run there.
   server_sql("ALTER TABLE app.leads ADD COLUMN phone text", "tenant_broken");
   const Bundle next = with_migration(kUpgradeSql, "1.1.0");
-  const auto upgraded = install(next);
+  const auto upgraded = install_unlinted(next);
   ASSERT_TRUE(upgraded.ok()) << words_of(upgraded);
   EXPECT_THAT(upgraded->migrated, ElementsAre("template", "pool", "apart", "last"));
   ASSERT_EQ(upgraded->failed.size(), 1U);
@@ -373,7 +377,7 @@ TEST_F(Packs, AnUpgradeGoesOnOverFailingTenantsAndResumes) {
   EXPECT_EQ(value("SELECT upgrade_pending FROM platform.packs", kPlatformDatabase), "t");
 
   server_sql("ALTER TABLE app.leads DROP COLUMN phone", "tenant_broken");
-  const auto resumed = install(next);
+  const auto resumed = install_unlinted(next);
   ASSERT_TRUE(resumed.ok()) << words_of(resumed);
   EXPECT_THAT(resumed->migrated, ElementsAre("broken"));
   EXPECT_EQ(resumed->unchanged, 4U);
@@ -403,7 +407,11 @@ TEST_F(Packs, ATargetThatWouldBreakARuleIsLeftAsItWas) {
   add_tenant("apart", Tier::schema);
   const std::string pool = pool_database_name("mini");
   server_sql("SET ROLE tenant_owner; CREATE POLICY backdoor ON t_apart.leads USING (true)", pool);
-  const auto upgraded = install(with_migration(kUpgradeSql, "1.1.0"));
+  const auto refused = install(with_migration(kUpgradeSql, "1.1.0"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("lint"));
+  EXPECT_EQ(value("SELECT version FROM platform.packs", kPlatformDatabase), "1.0.0");
+  const auto upgraded = install_unlinted(with_migration(kUpgradeSql, "1.1.0"));
   ASSERT_TRUE(upgraded.ok()) << words_of(upgraded);
   ASSERT_EQ(upgraded->failed.size(), 1U);
   EXPECT_THAT(upgraded->failed[0].second, HasSubstr("policy-permissive"));

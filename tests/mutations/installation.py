@@ -82,5 +82,7 @@ def broken_attacks(report):
     """What verify found, for people: the attacks that came through, and what else it says."""
     found = [f"{surface['name']}: {attack['name']}: {attack['result']}" for surface in report["surfaces"] for attack in surface["attacks"]
              if attack["result"] not in HELD]
-    found += [json.dumps(finding) if isinstance(finding, dict) else str(finding) for finding in report["findings"]]
+    found.sort(key=lambda text: not text.endswith("broken"))
+    found += [json.dumps(finding) if isinstance(finding, dict) else str(finding)
+              for finding in report["findings"] + report.get("failures", [])]
     return found + [f"uncovered: {name}" for name in report["uncovered"]]
