@@ -331,6 +331,7 @@ class ApiAttack : public ApiDuel {
       }
     };
     std::vector<std::thread> threads;
+    threads.reserve(kThreadsAtOnce);
     for (int i = 0; i < kThreadsAtOnce; ++i) threads.emplace_back(hammer, i % 2 == 0);
     for (std::thread& thread : threads) thread.join();
     told(where, "many at once", leaks > 0 || blind > 0,

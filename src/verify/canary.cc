@@ -296,7 +296,7 @@ class Planter {
       if (!joined.empty()) groups[*joined.begin()] = joined;
     }
     for (const auto& [first, group] : groups) {
-      const std::string fault = satisfy_group(group, candidates, values);
+      std::string fault = satisfy_group(group, candidates, values);
       if (!fault.empty()) return fault;
     }
     return "";

@@ -34,7 +34,11 @@ struct Attack {
 
 struct SurfaceId {
   std::string kind, name, pack, tier, database;
-  auto operator<=>(const SurfaceId&) const = default;
+  bool operator==(const SurfaceId&) const = default;
+  bool operator<(const SurfaceId& other) const {
+    return std::tie(kind, name, pack, tier, database) <
+           std::tie(other.kind, other.name, other.pack, other.tier, other.database);
+  }
 };
 
 struct Surface {

@@ -111,9 +111,9 @@ SqlAnswer SqlClient::take(pg_result* raw) {
       PQresultStatus(result.get()) != PGRES_EMPTY_QUERY) {
     answer.sqlstate = field(result.get(), PG_DIAG_SQLSTATE);
     if (answer.sqlstate.empty()) answer.sqlstate = "08006";
-    for (const int code :
+    for (const char code :
          {PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT}) {
-      const std::string words = field(result.get(), code);
+      const std::string words = field(result.get(), static_cast<unsigned char>(code));
       if (!words.empty()) answer.words += words + "\n";
     }
     if (answer.words.empty()) answer.words = PQerrorMessage(connection_);
@@ -142,6 +142,7 @@ SqlAnswer SqlClient::run(const std::string& sql) { return take(PQexec(connection
 
 SqlAnswer SqlClient::run(const std::string& sql, const std::vector<Cell>& parameters) {
   std::vector<const char*> values;
+  values.reserve(parameters.size());
   for (const Cell& cell : parameters) values.push_back(cell ? cell->c_str() : nullptr);
   return take(PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
                            nullptr, nullptr, 0));
