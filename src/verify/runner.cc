@@ -118,7 +118,8 @@ std::optional<Runner::Job> Runner::scheduled() {
 // What a crash left behind, before anything else. Usually nothing, which costs two statements.
 void Runner::clear_away() {
   OwnStore own(settings_);
-  const auto ended = own.wait(own.store.fail_all("the server that ran it went away", soon()));
+  const auto ended =
+      own.wait(own.store.fail_all_before(made_at_, "the server that ran it went away", soon()));
   if (!ended.ok()) log_.write_error("verifications_not_ended", ended.error());
   const auto uncleared = own.wait(own.store.uncleared(soon()));
   if (!uncleared.ok() || uncleared->empty()) return;

@@ -49,6 +49,8 @@ class Runner {
   EngineSettings settings_;
   std::chrono::milliseconds every_;
   observe::Log& log_;
+  // What began earlier is another process's. (A request may be there before the clearing away begins.)
+  const WallTime made_at_ = std::chrono::system_clock::now();
   std::chrono::steady_clock::time_point first_due_;
   std::mutex mutex_;
   std::condition_variable wake_;

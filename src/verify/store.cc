@@ -37,7 +37,7 @@ constexpr std::string_view kFailSql =
     "WHERE id = $1::uuid AND status = 'running'";
 constexpr std::string_view kFailAllSql =
     "UPDATE platform.verifications SET status = 'failed', finished_at = now(), error = $1::text WHERE status "
-    "= 'running'";
+    "= 'running' AND started_at < pg_catalog.to_timestamp($2::double precision)";
 constexpr std::string_view kForgetSql =
     "DELETE FROM platform.verifications WHERE cleared AND status <> 'running' AND id NOT IN (SELECT id FROM "
     "platform.verifications ORDER BY started_at DESC, id DESC LIMIT $1::bigint)";
@@ -154,9 +154,11 @@ Task<Result<void>> Store::fail(Uuid id, std::string error, CallOptions options) 
   co_return Result<void>();
 }
 
-Task<Result<void>> Store::fail_all(std::string error, CallOptions options) {
+Task<Result<void>> Store::fail_all_before(WallTime time, std::string error, CallOptions options) {
+  const std::chrono::duration<double> seconds = time.time_since_epoch();
   pg::Params params;
   params.emplace_back(std::move(error));
+  params.emplace_back(fmt::format("{:.6f}", seconds.count()));
   const pg::Statement statement = write_statement(kFailAllSql, std::move(params));
   CO_TRY_DO(co_await platform_.run(nullptr, statement, options));
   co_return Result<void>();

@@ -39,8 +39,8 @@ class Store {
                             std::int64_t findings, std::int64_t attempts, std::string report,
                             CallOptions options);
   Task<Result<void>> fail(Uuid id, std::string error, CallOptions options);
-  // Ends every run; for a node that knows that it is the only one and runs none.
-  Task<Result<void>> fail_all(std::string error, CallOptions options);
+  // Ends every run that began before `time`; for a node that knows that it is the only one and ran none then.
+  Task<Result<void>> fail_all_before(WallTime time, std::string error, CallOptions options);
 
   // Slug prefixes of ended runs that may have left something behind; mark_cleared() when nothing is.
   Task<Result<std::vector<std::string>>> uncleared(CallOptions options);
