@@ -1,6 +1,6 @@
 """What the signed context costs: lists of 20 rows a second through the whole server.
 
-    python3 bench/signed_context.py [--baseline BINARY] [--rounds 5] [--seconds 5] [--connections 32]
+    /usr/bin/python3 bench/signed_context.py [--baseline BINARY] [--rounds 5] [--seconds 5] [--connections 32]
 
 Each candidate is a server of its own, all started before the first measurement; then rounds, in which each is measured
 once, so that a noisy moment hits all of them. Prints every figure, the medians, and the ratio to the first candidate.
@@ -44,7 +44,7 @@ class Candidate:
     def fill(self, tenant):
         lines = "".join(json.dumps({"name": f"Lead {i}", "email": f"lead{i}@example.com", "company": "Example Ltd"}) + "\n"
                         for i in range(ROWS))
-        tenant.api.call("POST", "/v1/data/leads/import", (200, 201), data=lines,
+        tenant.api.call("POST", "/v1/import/leads", (200, 201), data=lines,
                         headers={"Content-Type": "application/x-ndjson"})
 
     def measure(self, seconds, connections):
