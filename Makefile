@@ -8,7 +8,7 @@ DESTDIR ?=
 PG_CONFIG ?= pg_config
 ARGS ?=
 export JOBS
-.PHONY: help setup build up test check format install install-guard fuzz soak mutations clean
+.PHONY: help setup build up test check format install install-guard fuzz soak mutations crash-matrix clean
 
 help: ## what you can do here
 	@echo "make TARGET"; grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | \
@@ -52,6 +52,9 @@ soak: build ## attack tenants with each other's ids at random for SECONDS=3600, 
 mutations: build ## break an installation in one way at a time; lint or verify must notice each (ARGS="--thorough")
 	@cmake --build --preset release -j $(JOBS) --target mutants
 	@status=0; for suite in database code; do tests/mutations/run.py $$suite $(ARGS) || status=1; done; exit $$status
+
+crash-matrix: build ## kill the server around every effect of every operation, SEEDS=100 parts of it (ARGS="-j 4")
+	@tools/crash_matrix --seeds $(or $(SEEDS),100) $(ARGS)
 
 clean: ## remove everything that was built
 	rm -rf build

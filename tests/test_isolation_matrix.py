@@ -22,6 +22,8 @@ CONTROL_PLANE = {
     ("DELETE", "/v1/tenants/{tenant}"), ("POST", "/v1/tenants/{tenant}/suspend"), ("POST", "/v1/tenants/{tenant}/resume"),
     ("GET", "/v1/tenants/{tenant}/keys"), ("POST", "/v1/tenants/{tenant}/keys"),
     ("DELETE", "/v1/tenants/{tenant}/keys/{key}"), ("GET", "/v1/packs"), ("GET", "/v1/packs/{pack}"), ("POST", "/v1/packs"),
+    ("GET", "/v1/operations"), ("GET", "/v1/operations/{operation}"), ("GET", "/v1/operations/{operation}/events"),
+    *[("POST", f"/v1/operations/{{operation}}/{verb}") for verb in ("cancel", "pause", "resume", "retry")],
     ("GET", "/v1/status"), ("GET", "/v1/context-keys"), ("POST", "/v1/context-keys"),
 }
 
@@ -171,7 +173,7 @@ def test_control_plane_with_tenant_keys(server, admin, documents):
             seen = set()
             for names in places:
                 concrete = path
-                for name, value in {**names, "{verification}": names["{key}"]}.items():
+                for name, value in {**names, "{verification}": names["{key}"], "{operation}": names["{key}"]}.items():
                     concrete = concrete.replace(name, value)
                 assert "{" not in concrete, f"do not know how to fill {path}"
                 seen.add(text_of(Api(server.url, headers).call(method, concrete, (401, 403), **body)))

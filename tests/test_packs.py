@@ -18,6 +18,20 @@ def install(admin, pack, expect=(200, 201), **options):
     return admin.call("POST", "/v1/packs", expect, json=packs.bundle(pack), **options).json()
 
 
+def run_sql(server, sql, database):
+    connection = server.connect(database)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+    finally:
+        connection.close()
+
+
+def install_skipping_lint(admin, pack):
+    return admin.call("POST", "/v1/packs?lint=skip", 200, json=packs.bundle(pack)).json()
+
+
 def findings(problem):
     return json.dumps(problem, ensure_ascii=False)
 
@@ -276,6 +290,73 @@ def test_an_upgrade_reaches_every_tenant(server, admin):
         assert [row["word"] for row in tenant.rows("tags")] == [tenant.id], "the new table is walled in, too"
     again = install(admin, upgraded(old), 200)
     assert again["migrated"] == [] and again["unchanged"] >= 4
+
+
+def ended(admin, operation):
+    return wait_until(lambda: (found := admin.get(f"/v1/operations/{operation}"))["finished_at"] and found,
+                      "the operation has ended")
+
+
+def test_an_upgrade_is_an_operation(server, admin, tmp_path):
+    old = packs.notes("notes-waves")
+    install(admin, old, 201)
+    tenants = [admin.create_tenant(f"Waves {tier} {i}", pack="notes-waves", plan=None, tier=tier)
+               for tier in ("schema", "database") for i in range(2)]
+    begun = admin.call("POST", "/v1/packs?canary=1&parallel=4", 202, json=packs.bundle(upgraded(old)),
+                       headers={"Prefer": "respond-async", "Idempotency-Key": "waves-1"})
+    operation = begun.json()["operation"]
+    assert begun.headers["Location"] == f"/v1/operations/{operation['id']}"
+    assert begun.headers["Preference-Applied"] == "respond-async" and operation["kind"] == "pack.upgrade"
+    done = ended(admin, operation["id"])
+    assert done["status"] == "succeeded" and done["output"]["migrated"] == 4, done
+    assert [step["name"] for step in done["steps"]] == [
+        "upload", "check", "lint", "migrate_template", "migrate_pool", "store", "list_tenants", "canary", "migrate_tenants", "finish"]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = admin.get(f"/v1/operations/{operation['id']}/targets?limit=2" + (f"&cursor={cursor}" if cursor else ""))
+        seen += page["data"]
+        cursor = page["next_cursor"]
+    assert [target["target"] for target in seen[:2]] == ["template", "pool"]
+    assert {target["target"] for target in seen[2:]} == {tenant.slug for tenant in tenants}
+    assert [target["wave"] for target in seen] == [0, 0, 1, 1, 2, 3]
+    assert {target["status"] for target in seen} == {"done"} and {target["migrations_run"] for target in seen} == {1}
+    shown = server.cli("operation", "targets", operation["id"]).stdout
+    assert all(tenant.slug in shown for tenant in tenants)
+    for tenant in tenants:
+        tenant.api.post("/v1/data/tags", {"word": "x"}, 201)
+    admin.refused("GET", f"/v1/operations/{operation['id']}/targets?status=lost", 400, "invalid_parameter")
+    admin.refused("GET", f"/v1/operations/{operation['id']}/targets?cursor=x", 400, "invalid_cursor")
+    admin.refused("GET", f"/v1/operations/{tenants[0].id}/targets", 404, "not_found")
+    for wrong in ("canary=-1", "canary=1001", "parallel=0", "parallel=17", "lock_timeout_ms=0", "max_failures=0", "lint=no", "contract=1"):
+        admin.refused("POST", f"/v1/packs?{wrong}", 400, "invalid_parameter", json=packs.bundle(upgraded(old, "1.2.0")))
+    drift = admin.get("/v1/packs/notes-waves/drift")
+    assert drift == {"schemas": 6, "unreachable": [], "findings": []}
+    assert "No drift in 6 schemas" in server.cli("pack", "drift", "notes-waves").stdout
+    admin.refused("GET", "/v1/packs/nothing/drift", 404, "not_found")
+    newest = packs.write(tmp_path / "newest", upgraded(old, "1.2.0"))
+    done = server.cli("pack", "upgrade", newest)
+    assert "notes-waves 1.2.0 is installed" in done.stdout and "Unchanged: 4" in done.stdout
+
+
+def test_a_canary_that_fails_stops_the_upgrade(server, admin, tmp_path):
+    old = packs.notes("notes-canary")
+    install(admin, old, 201)
+    first, canary = [admin.create_tenant(f"Canary {i}", pack="notes-canary", plan=None, tier="schema") for i in range(2)]
+    schema = server.query("SELECT schema_name FROM platform.tenant_databases WHERE tenant_id = %s", (canary.id,),
+                          database="rowhouse_platform")[0][0]
+    run_sql(server, f'ALTER TABLE "{schema}".notes ADD COLUMN starred integer', database="rowhouse_pool_notes_canary")
+    report = install_skipping_lint(admin, upgraded(old))
+    assert [failed["target"] for failed in report["failed"]] == [canary.slug] and report["waiting"] == 1
+    untouched = server.query("SELECT schema_name FROM platform.tenant_databases WHERE tenant_id = %s", (first.id,),
+                             database="rowhouse_platform")[0][0]
+    assert server.query("SELECT count(*) FROM information_schema.columns WHERE table_schema = %s AND column_name = 'starred'",
+                        (untouched,), database="rowhouse_pool_notes_canary") == [(0,)]
+    operation = admin.get("/v1/operations?kind=pack.upgrade&status=failed")["data"][0]["id"]
+    run_sql(server, f'ALTER TABLE "{schema}".notes DROP COLUMN starred', database="rowhouse_pool_notes_canary")
+    server.cli("operation", "retry", operation)
+    assert ended(admin, operation)["status"] == "succeeded"
+    for tenant in (first, canary):
+        tenant.api.post("/v1/data/tags", {"word": "x"}, 201)
 
 
 def test_an_upgrade_that_breaks_a_rule_changes_nothing(admin):

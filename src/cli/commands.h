@@ -14,6 +14,7 @@ namespace rowhouse::cli {
 
 std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
+std::vector<Command> operation_commands();
 std::vector<Command> pack_commands();
 std::vector<Command> data_commands();
 std::vector<Command> status_commands();

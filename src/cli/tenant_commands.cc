@@ -4,6 +4,8 @@
 
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/operation_view.h"
+#include "cli/operation_watch.h"
 #include "cli/table.h"
 #include "tenancy/bundle.h"
 
@@ -132,6 +134,76 @@ Result<std::string> pack_choice(const Invocation& invocation, const ApiClient& c
   return choose(terminal, "Which product does this tenant subscribe to?", choices, std::nullopt);
 }
 
+// Not to be kept waiting.
+std::vector<net::Header> asynchronously(const Invocation& invocation) {
+  std::vector<net::Header> headers;
+  headers.emplace_back("Prefer", "respond-async");
+  if (invocation.has("idempotency-key")) {
+    headers.emplace_back("Idempotency-Key", invocation.value("idempotency-key"));
+  }
+  return headers;
+}
+
+Result<ExitCode> show_created(const Invocation& invocation, const json::Value& created) {
+  if (invocation.json()) {
+    print_json(invocation.terminal(), created);
+  } else if (const json::Value* tenant = created.find("tenant")) {
+    print_tenant(invocation.terminal(), *tenant);
+    if (invocation.has("sample-data")) {
+      invocation.terminal().out << fmt::format("{} sample rows were loaded.\n",
+                                               text_of(created, "sample_rows"));
+    }
+  }
+  TRY_DO(hand_over_secret(invocation, text_of(created, "api_key"), "tenant's API key"));
+  return ExitCode::ok;
+}
+
+// The key is shown although the tenant is not there yet: nobody can show it later.
+Result<ExitCode> leave_creation(const Invocation& invocation, const json::Value& begun,
+                                const json::Value& operation) {
+  if (invocation.json()) {
+    print_json(invocation.terminal(), begun);
+  } else {
+    invocation.terminal().out << text_of(operation, "id") << '\n';
+  }
+  const std::string key = text_of(begun, "api_key");
+  if (!key.empty())
+    TRY_DO(hand_over_secret(invocation, key, "tenant's API key, good as soon as the tenant is active"));
+  return ExitCode::ok;
+}
+
+Result<ExitCode> follow_creation(const Invocation& invocation, const ApiClient& client,
+                                 const json::Value& begun, const json::Value& operation) {
+  const std::string id = text_of(operation, "id");
+  WatchEnd end{WatchEnd::Why::ended, operation};
+  if (!operation_ended(operation)) {
+    auto watched = watch_operation(client, invocation.terminal(), id, OnPause::stop);
+    if (!watched.ok()) {
+      TRY_DO(leave_creation(invocation, begun, operation));
+      return std::move(watched).error().with_detail(std::string(kHint), how_to_watch(id));
+    }
+    end = std::move(*watched);
+  }
+  if (end.why != WatchEnd::Why::ended) {
+    const bool paused = end.why == WatchEnd::Why::paused;
+    invocation.terminal().err
+        << (paused ? fmt::format("An operator has paused it. `rowhouse operation resume {}` goes on.", id)
+                   : how_to_watch(id))
+        << '\n';
+    TRY_DO(leave_creation(invocation, begun, operation));
+    return paused ? ExitCode::failed : ExitCode::interrupted;
+  }
+  if (!operation_succeeded(end.operation)) return operation_failure(end.operation);
+  TRY(const auto tenant, client.call("GET", path_of(kTenants, {text_of(end.operation, "tenant_id")})));
+  const json::Value* output = end.operation.find("output");
+  const json::Value* sample_rows = output == nullptr ? nullptr : output->find("sample_rows");
+  json::Value created;
+  created.set("tenant", tenant.body);
+  created.set("api_key", text_of(begun, "api_key"));
+  created.set("sample_rows", sample_rows == nullptr ? json::Value(0) : *sample_rows);
+  return show_created(invocation, created);
+}
+
 Result<ExitCode> create_tenant(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
   json::Value body{json::Object{}};
@@ -148,18 +220,11 @@ Result<ExitCode> create_tenant(Invocation& invocation) {
   TRY(auto storage, storage_choice(invocation));
   body.set("storage", json::Value(std::move(storage)));
   if (invocation.has("sample-data")) body.set("sample_data", json::Value(true));
-  TRY(const auto reply, client.call("POST", std::string(kTenants), body));
-  if (invocation.json()) {
-    print_json(invocation.terminal(), reply.body);
-  } else if (const json::Value* tenant = reply.body.find("tenant")) {
-    print_tenant(invocation.terminal(), *tenant);
-    if (invocation.has("sample-data")) {
-      invocation.terminal().out << fmt::format("{} sample rows were loaded.\n",
-                                               text_of(reply.body, "sample_rows"));
-    }
-  }
-  TRY_DO(hand_over_secret(invocation, text_of(reply.body, "api_key"), "tenant's API key"));
-  return ExitCode::ok;
+  TRY(const auto reply, client.call("POST", std::string(kTenants), body, asynchronously(invocation)));
+  const json::Value* operation = reply.body.find("operation");
+  if (operation == nullptr) return show_created(invocation, reply.body);  // it did not take it up on that
+  if (invocation.has("no-wait")) return leave_creation(invocation, reply.body, *operation);
+  return follow_creation(invocation, client, reply.body, *operation);
 }
 
 Result<ExitCode> list_tenants(Invocation& invocation) {
@@ -213,6 +278,21 @@ Result<ExitCode> change_status(Invocation& invocation, const char* verb) {
   return show_tenant(invocation, reply);
 }
 
+// false: somebody pressed Ctrl-C.
+Result<bool> follow_deletion(const Terminal& terminal, const ApiClient& client,
+                             const json::Value& operation) {
+  const std::string id = text_of(operation, "id");
+  auto end = watch_operation(client, terminal, id, OnPause::stop);
+  if (!end.ok()) return std::move(end).error().with_detail(std::string(kHint), how_to_watch(id));
+  if (end->why == WatchEnd::Why::interrupted) return false;
+  if (end->why == WatchEnd::Why::paused) {
+    return Error(ErrorCode::conflict, "an operator has paused the deletion")
+        .with_detail(std::string(kHint), fmt::format("`rowhouse operation resume {}` goes on", id));
+  }
+  if (!operation_succeeded(end->operation)) return operation_failure(end->operation);
+  return true;
+}
+
 Result<ExitCode> delete_tenant(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
   const Terminal& terminal = invocation.terminal();
@@ -230,7 +310,19 @@ Result<ExitCode> delete_tenant(Invocation& invocation) {
       return Error(ErrorCode::cancelled, "that was not the slug; nothing was deleted");
     }
   }
-  TRY(const auto reply, client.call("DELETE", path));
+  TRY(const auto reply, client.call("DELETE", path, {}, asynchronously(invocation)));
+  if (const json::Value* operation = reply.body.find("operation")) {
+    const std::string id = text_of(*operation, "id");
+    if (invocation.has("no-wait")) {
+      terminal.out << id << '\n';
+      return ExitCode::ok;
+    }
+    TRY(const bool done, follow_deletion(terminal, client, *operation));
+    if (!done) {
+      terminal.err << how_to_watch(id) << '\n';
+      return ExitCode::interrupted;
+    }
+  }
   terminal.err << fmt::format("{} is deleted.\n", slug);
   return ExitCode::ok;
 }
@@ -242,6 +334,8 @@ Option setting_option(std::string name, std::string description) {
           {},
           Completion::file};
 }
+
+Option no_wait_option() { return {"no-wait", "", "Print the operation's id and leave it to the server"}; }
 
 Argument slug_argument() { return {"TENANT", "the tenant's slug or id"}; }
 
@@ -275,11 +369,22 @@ Command create_command() {
        "Write the API key to this new file (mode 0600) instead of showing it",
        {},
        Completion::file},
+      no_wait_option(),
+      {"idempotency-key", "KEY",
+       "Make one tenant however often this is repeated (1 to 255 visible ASCII characters)"},
       json_option()};
+  command.notes =
+      "Shows its steps while they run. It is an operation of the server, which goes on when this command is "
+      "interrupted and "
+      "when the server is killed, and which takes back everything if a step fails. Ctrl-C leaves it and "
+      "shows the key, which "
+      "is good as soon as the tenant is active.";
   command.examples = {
       {"rowhouse tenant create \"Acme Corp\" --pack tekup --plan professional", "in the pack's default tier"},
       {"rowhouse tenant create Fjordnet --pack isp-monitor --tier schema --storage none --sample-data",
-       "no questions"}};
+       "no questions"},
+      {"rowhouse tenant create Fjordnet --pack isp-monitor --no-wait --json | jq -r .operation.id",
+       "for scripts"}};
   command.talks = Talks::to_control_plane;
   command.run = create_tenant;
   return command;
@@ -345,7 +450,11 @@ Command delete_command() {
   command.name = "tenant delete";
   command.summary = "Delete a tenant with its rows, schema or database, and keys";
   command.arguments = {slug_argument()};
-  command.options = {{"yes", "", "Do not ask"}};
+  command.options = {{"yes", "", "Do not ask"}, no_wait_option()};
+  command.notes =
+      "Shows its steps while they run. There is no way back: the server goes on until nothing is left, also "
+      "when this "
+      "command is interrupted.";
   command.examples = {{"rowhouse tenant delete acme-corp", "asks for the slug first"},
                       {"rowhouse tenant delete acme-corp --yes", "for scripts"}};
   command.talks = Talks::to_control_plane;

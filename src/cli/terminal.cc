@@ -60,9 +60,9 @@ char32_t code_point(std::string_view character) {
   return code;
 }
 
-std::size_t window_width() {
+std::size_t window_width(int descriptor) {
   winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return kFallbackWidth;
 }
 
@@ -73,7 +73,8 @@ Terminal process_terminal(std::string_view no_color) {
   terminal.in_is_terminal = isatty(STDIN_FILENO) == 1;
   terminal.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   terminal.err_is_terminal = isatty(STDERR_FILENO) == 1;
-  terminal.width = terminal.out_is_terminal ? window_width() : 0;
+  terminal.width = terminal.out_is_terminal ? window_width(STDOUT_FILENO) : 0;
+  terminal.err_width = terminal.err_is_terminal ? window_width(STDERR_FILENO) : 0;
   terminal.color = terminal.out_is_terminal && terminal.err_is_terminal && no_color.empty();
   return terminal;
 }

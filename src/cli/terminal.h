@@ -17,8 +17,9 @@ struct Terminal {
   bool in_is_terminal = false;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  std::size_t width = 0;  // columns of `out`; 0 = do not cut
-  bool color = false;     // on `out` and `err`
+  std::size_t width = 0;      // columns of `out`; 0 = do not cut
+  bool color = false;         // on `out` and `err`
+  std::size_t err_width = 0;  // columns of `err`; 0 = not known
 };
 
 // The process's own: asks isatty(), the window size and NO_COLOR (https://no-color.org).

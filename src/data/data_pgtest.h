@@ -121,7 +121,7 @@ class DataTest : public tenancy::fixture::InstallationTest {
     ASSERT_TRUE(reloaded.ok()) << reloaded.error().message;
   }
   static void install(const tenancy::Bundle& bundle) {
-    auto installed = run(node().packs.install(bundle, nullptr, patient()));
+    auto installed = run(node().upgrades.install(bundle, tenancy::UpgradeOptions(), "tester", patient()));
     ASSERT_TRUE(installed.ok()) << describe(installed.error());
   }
 

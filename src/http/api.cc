@@ -50,6 +50,7 @@ Api::Api(Dependencies dependencies, ApiOptions options)
   add_lint_routes(router_, dependencies_, options_);
   add_metrics_routes(router_, dependencies_, options_);
   add_verification_routes(router_, dependencies_, options_);
+  add_operation_routes(router_, dependencies_, options_);
   add_open_routes(router_, dependencies_, options_);
 }
 

@@ -15,12 +15,14 @@
 #include "http/problem.h"
 #include "http/router.h"
 #include "identity/authenticator.h"
+#include "net/executor.h"
 #include "net/http_message.h"
 #include "observe/log.h"
+#include "operations/engine.h"
 #include "session/tenant_database.h"
 #include "tenancy/context_rotation.h"
 #include "tenancy/lint.h"
-#include "tenancy/packs.h"
+#include "tenancy/pack_upgrade.h"
 #include "tenancy/registry.h"
 #include "tenancy/tenants.h"
 #include "verify/runner.h"
@@ -35,7 +37,8 @@ struct ApiOptions {
   std::uint64_t max_json_bytes = 8U << 20;
   std::uint64_t max_pack_bytes = 128U << 20;
   std::uint64_t max_import_bytes = std::uint64_t{16} << 30;
-  std::string version;  // of the binary
+  std::size_t max_watchers = 64;  // of operations, at the same time
+  std::string version;            // of the binary
 };
 
 struct NodeStatus {
@@ -46,12 +49,14 @@ struct NodeStatus {
 };
 
 struct Dependencies {
+  net::Executor& executor;
   observe::Log& log;
   audit::Trail& trail;
   identity::Authenticator& authenticator;
   data::DataService& data;
+  operations::Engine& operations;
   tenancy::TenantService& tenants;
-  tenancy::PackStore& packs;
+  tenancy::PackUpgrades& upgrades;
   tenancy::Linter& linter;
   tenancy::Registry& registry;
   session::TenantDatabase& database;

@@ -118,6 +118,26 @@ json::Value function_document(const tenancy::Function& function) {
   return document;
 }
 
+json::Value progress_document(const operations::Progress& progress) {
+  if (progress.done == 0 && progress.total == 0 && progress.what.empty()) return {};
+  json::Value document;
+  document.set("done", progress.done);
+  document.set("total", progress.total == 0 ? json::Value() : json::Value(progress.total));
+  document.set("what", text_or_null(progress.what));
+  return document;
+}
+
+json::Value step_document(const operations::OperationStep& step) {
+  json::Value document;
+  document.set("name", step.name);
+  document.set("status", operations::step_status_name(step.status));
+  document.set("attempts", step.attempts);
+  document.set("error", step.error);
+  document.set("started_at", text_or_null(step.started_at));
+  document.set("finished_at", text_or_null(step.finished_at));
+  return document;
+}
+
 // Reads members of an object strictly: collects a fault for each unknown member and each wrong type.
 class Reader {
  public:
@@ -293,6 +313,34 @@ json::Value pack_document(const tenancy::Pack& pack) {
   return document;
 }
 
+json::Value operation_document(const operations::Operation& operation) {
+  json::Value document;
+  document.set("id", operation.id.to_string());
+  document.set("kind", operation.kind);
+  document.set("tenant_id", operation.tenant ? json::Value(operation.tenant->to_string()) : json::Value());
+  document.set("status", operations::operation_status_name(operation.status));
+  document.set("progress", progress_document(operation.progress));
+  if (!operation.steps.empty()) {
+    json::Array steps;
+    for (const auto& step : operation.steps) steps.push_back(step_document(step));
+    document.set("steps", std::move(steps));
+  }
+  document.set("output", operation.output);
+  document.set("error", operation.error);
+  document.set("cancel_requested", operation.cancel_requested);
+  document.set("pause_requested", operation.pause_requested);
+  document.set("attempts", operation.attempts);
+  document.set("node", text_or_null(operation.node));
+  document.set("requested_by", operation.requested_by);
+  document.set("created_at", operation.created_at);
+  document.set("started_at", text_or_null(operation.started_at));
+  document.set("finished_at", text_or_null(operation.finished_at));
+  const bool ended = operations::has_ended(operation.status);
+  document.set("run_after", ended ? json::Value() : text_or_null(operation.run_after));
+  document.set("revision", operation.revision);
+  return document;
+}
+
 json::Value install_report_document(const tenancy::InstallReport& report) {
   json::Array migrated, failed;
   for (const auto& target : report.migrated) migrated.emplace_back(target);
@@ -308,7 +356,45 @@ json::Value install_report_document(const tenancy::InstallReport& report) {
   document.set("to_version", report.to_version);
   document.set("migrated", std::move(migrated));
   document.set("unchanged", static_cast<std::int64_t>(report.unchanged));
+  document.set("behind", static_cast<std::int64_t>(report.behind));
+  document.set("waiting", static_cast<std::int64_t>(report.waiting));
   document.set("failed", std::move(failed));
+  return document;
+}
+
+json::Value drift_document(const tenancy::DriftReport& report) {
+  json::Array findings, unreachable;
+  for (const tenancy::LintFinding& finding : report.findings) {
+    json::Value entry;
+    entry.set("rule", finding.rule);
+    entry.set("database", finding.database);
+    entry.set("schema", finding.schema);
+    entry.set("object", finding.object);
+    entry.set("message", finding.message);
+    entry.set("fix", finding.fix);
+    findings.push_back(std::move(entry));
+  }
+  for (const std::string& database : report.unreachable) unreachable.emplace_back(database);
+  json::Value document;
+  document.set("schemas", static_cast<std::int64_t>(report.schemas));
+  document.set("unreachable", std::move(unreachable));
+  document.set("findings", std::move(findings));
+  return document;
+}
+
+json::Value upgrade_target_document(const tenancy::UpgradeTarget& target) {
+  json::Value document;
+  document.set("target", target.slug);
+  document.set("tenant_id", target.tenant ? json::Value(target.tenant->to_string()) : json::Value());
+  document.set("tier", target.tier ? json::Value(tenancy::tier_name(*target.tier)) : json::Value());
+  document.set("plan", text_or_null(target.plan));
+  document.set("wave", target.wave);
+  document.set("status", tenancy::upgrade_status_name(target.status));
+  document.set("attempts", target.attempts);
+  document.set("migrations_run", target.migrations_run);
+  document.set("duration_us", static_cast<std::int64_t>(target.duration.count()));
+  document.set("error", text_or_null(target.error));
+  document.set("finished_at", text_or_null(target.finished_at));
   return document;
 }
 

@@ -1,7 +1,7 @@
 #include "http/openapi.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <string>
 
 #include "http/openapi_data.h"
@@ -18,10 +18,15 @@ struct PathParameter {
   std::string_view name, description, format;
 };
 constexpr PathParameter kPathParameters[] = {
-    {"tenant", "Id or slug of the tenant", ""}, {"key", "Id of the API key", "uuid"},
-    {"pack", "Name of the pack", ""},           {"resource", "Name of a resource of the tenant's pack", ""},
-    {"id", "Identifier of the row", ""},        {"function", "Name of a function of the tenant's pack", ""},
-    {"asset", "Name of the file", ""},          {"verification", "Id of the verification", "uuid"},
+    {"tenant", "Id or slug of the tenant", ""},
+    {"key", "Id of the API key", "uuid"},
+    {"pack", "Name of the pack", ""},
+    {"resource", "Name of a resource of the tenant's pack", ""},
+    {"id", "Identifier of the row", ""},
+    {"function", "Name of a function of the tenant's pack", ""},
+    {"asset", "Name of the file", ""},
+    {"verification", "Id of the verification", "uuid"},
+    {"operation", "Id of the operation", "uuid"},
 };
 
 json::Value path_parameter(std::string_view name) {
@@ -52,11 +57,13 @@ json::Value responses_of(const RouteInfo& route) {
   json::Value content;
   if (!route.response_schema.is_null())
     content = content_of({route.response_content_type}, route.response_schema);
-  std::set<int> statuses(route.other_statuses.begin(), route.other_statuses.end());
-  statuses.insert(route.success_status);
+  std::map<int, json::Value> answers;
+  for (const int status : route.other_statuses) answers.emplace(status, content);
+  for (const auto& [status, schema] : route.other_answers) answers.emplace(status, json_content(schema));
+  answers.emplace(route.success_status, std::move(content));
   json::Value responses;
-  for (const int status : statuses) {
-    json::Value response = response_of(status_phrase(status), route.audience, content);
+  for (const auto& [status, answer] : answers) {
+    json::Value response = response_of(status_phrase(status), route.audience, answer);
     for (const ResponseHeaderInfo& header : route.response_headers) {
       add_header(response, header.name,
                  json::Object{{"description", header.description}, {"schema", string_schema()}});

@@ -91,6 +91,11 @@ struct RouteInfo {
     other_statuses.push_back(status);
     return std::move(*this);
   }
+  // Another success with a body of its own.
+  RouteInfo&& or_returns(int status, json::Value schema) && {
+    other_answers.emplace_back(status, std::move(schema));
+    return std::move(*this);
+  }
   RouteInfo&& response_header(std::string name, std::string text) && {
     response_headers.emplace_back(std::move(name), std::move(text));
     return std::move(*this);
@@ -117,6 +122,7 @@ struct RouteInfo {
   std::string response_content_type = "application/json";
   int success_status = 200;
   std::vector<int> other_statuses;
+  std::vector<std::pair<int, json::Value>> other_answers;
   std::vector<ResponseHeaderInfo> response_headers;
 };
 

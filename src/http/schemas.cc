@@ -191,10 +191,38 @@ constexpr std::string_view kPackSchemas = R"json({
   "to_version": {"type": "string"},
   "migrated": {"type": "array", "items": {"type": "string"}, "description": "Places that changed"},
   "unchanged": {"type": "integer", "format": "int64", "description": "Number of places that were up to date"},
+  "behind": {"type": "integer", "format": "int64", "description": "Databases that could not be reached; they are caught up later"},
+  "waiting": {"type": "integer", "format": "int64", "description": "Places that were not touched because too many failed before"},
   "failed": {"type": "array", "description": "Places that must be mended; install again afterwards",
     "items": {"type": "object", "properties": {"target": {"type": "string"}, "error": {"type": "string"}},
       "required": ["target", "error"]}}},
-  "required": ["pack", "to_version", "migrated", "unchanged", "failed"]}
+  "required": ["pack", "to_version", "migrated", "unchanged", "behind", "waiting", "failed"]},
+"PackDrift": {"type": "object", "properties": {
+  "schemas": {"type": "integer", "format": "int64", "description": "How many were compared"},
+  "unreachable": {"type": "array", "items": {"type": "string"}, "description": "Databases that could not be reached"},
+  "findings": {"type": "array", "items": {"type": "object", "properties": {
+    "rule": {"type": "string"}, "database": {"type": "string"}, "schema": {"type": "string"}, "object": {"type": "string"},
+    "message": {"type": "string"}, "fix": {"type": "string", "description": "SQL for a superuser in that database, or a sentence"}},
+    "required": ["rule", "database", "schema", "object", "message", "fix"]}}},
+  "required": ["schemas", "unreachable", "findings"]},
+"UpgradeStatus": {"type": "string", "enum": ["waiting", "running", "done", "unchanged", "failed", "behind"]},
+"UpgradeTarget": {"type": "object", "description": "One place that an upgrade migrates", "properties": {
+  "target": {"type": "string", "description": "Slug of the tenant; or template, pool"},
+  "tenant_id": {"type": ["string", "null"], "format": "uuid"},
+  "tier": {"oneOf": [{"$ref": "#/components/schemas/Tier"}, {"type": "null"}]},
+  "plan": {"type": ["string", "null"]},
+  "wave": {"type": "integer", "description": "0 template and pool, 1 the canary, then plan by plan"},
+  "status": {"$ref": "#/components/schemas/UpgradeStatus"},
+  "attempts": {"type": "integer"},
+  "migrations_run": {"type": "integer"},
+  "duration_us": {"type": "integer", "format": "int64"},
+  "error": {"type": ["string", "null"], "description": "Of the last attempt"},
+  "finished_at": {"type": ["string", "null"], "format": "date-time"}},
+  "required": ["target", "tenant_id", "tier", "plan", "wave", "status", "attempts", "migrations_run", "duration_us", "error", "finished_at"]},
+"UpgradeTargetPage": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/UpgradeTarget"}},
+  "next_cursor": {"type": ["string", "null"]}},
+  "required": ["data", "next_cursor"]}
 })json";
 
 constexpr std::string_view kOtherSchemas = R"json({
@@ -318,6 +346,57 @@ constexpr std::string_view kOtherSchemas = R"json({
   "uncovered": {},
   "signature": {"type": "object", "properties": {"algorithm": {"type": "string"}, "public_key": {"type": "string"}, "value": {"type": "string"}}}},
   "required": ["id"]},
+"OperationStatus": {"type": "string",
+  "enum": ["pending", "running", "paused", "undoing", "succeeded", "undone", "cancelled", "failed"],
+  "description": "The last four are ends. undone and cancelled: nothing is left of it; failed: it stopped where it is and needs an operator"},
+"Operation": {"type": "object", "description": "Durable work: it goes on when a node dies", "properties": {
+  "id": {"type": "string", "format": "uuid"},
+  "kind": {"type": "string", "examples": ["tenant.create"]},
+  "tenant_id": {"type": ["string", "null"], "format": "uuid"},
+  "status": {"$ref": "#/components/schemas/OperationStatus"},
+  "progress": {"type": ["object", "null"], "description": "Of the running step, if it tells", "properties": {
+    "done": {"type": "integer", "format": "int64"},
+    "total": {"type": ["integer", "null"], "format": "int64", "description": "null: not known"},
+    "what": {"type": ["string", "null"]}},
+    "required": ["done", "total", "what"]},
+  "steps": {"type": "array", "description": "In their order; left out in lists", "items": {"type": "object", "properties": {
+    "name": {"type": "string"},
+    "status": {"type": "string", "enum": ["pending", "running", "done", "failed", "undoing", "undone"]},
+    "attempts": {"type": "integer"},
+    "error": {"type": ["object", "null"]},
+    "started_at": {"type": ["string", "null"], "format": "date-time"},
+    "finished_at": {"type": ["string", "null"], "format": "date-time"}},
+    "required": ["name", "status", "attempts", "error", "started_at", "finished_at"]}},
+  "output": {"type": ["object", "null"], "description": "Of one that succeeded"},
+  "error": {"type": ["object", "null"], "description": "Why it is taken back, why it stopped, or what the last attempt met", "properties": {
+    "code": {"type": "string"},
+    "message": {"type": "string"},
+    "step": {"type": ["string", "null"]}}},
+  "cancel_requested": {"type": "boolean"},
+  "pause_requested": {"type": "boolean"},
+  "attempts": {"type": "integer", "description": "How often a node took it up"},
+  "node": {"type": ["string", "null"], "description": "That works on it now"},
+  "requested_by": {"type": "string"},
+  "created_at": {"type": "string", "format": "date-time"},
+  "started_at": {"type": ["string", "null"], "format": "date-time"},
+  "finished_at": {"type": ["string", "null"], "format": "date-time"},
+  "run_after": {"type": ["string", "null"], "format": "date-time", "description": "Not before; null once it has ended"},
+  "revision": {"type": "integer", "format": "int64", "description": "Rises with every change that can be seen"}},
+  "required": ["id", "kind", "tenant_id", "status", "progress", "output", "error", "cancel_requested", "pause_requested", "attempts",
+    "node", "requested_by", "created_at", "started_at", "finished_at", "run_after", "revision"]},
+"OperationPage": {"type": "object", "properties": {
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
+  "next_cursor": {"type": ["string", "null"]}},
+  "required": ["data", "next_cursor"]},
+"OperationAccepted": {"type": "object", "description": "It was begun, and goes on by itself", "properties": {
+  "operation": {"$ref": "#/components/schemas/Operation"}},
+  "required": ["operation"]},
+"TenantAccepted": {"type": "object", "description": "The creation was begun, and goes on by itself", "properties": {
+  "operation": {"$ref": "#/components/schemas/Operation"},
+  "tenant": {"oneOf": [{"$ref": "#/components/schemas/Tenant"}, {"type": "null"}],
+    "description": "As it was registered; null if it is gone already"},
+  "api_key": {"type": ["string", "null"], "description": "The tenant's first key, good as soon as the tenant is active; never shown again"}},
+  "required": ["operation", "tenant", "api_key"]},
 "Health": {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]},
 "OpenApi": {"type": "object", "description": "An OpenAPI 3.1 document"},
 "ImportReport": {"type": "object", "description": "What became of the rows of an import", "properties": {

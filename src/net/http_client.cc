@@ -24,7 +24,7 @@ struct UrlCloser {
 using Easy = std::unique_ptr<CURL, EasyCloser>;
 using List = std::unique_ptr<curl_slist, ListFreer>;
 
-enum class Stopped { no, by_sink };
+enum class Stopped { no, by_sink, while_waiting };
 
 struct Transfer {
   CURL* easy;
@@ -62,6 +62,13 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
 
 std::size_t on_upload(char* buffer, std::size_t, std::size_t capacity, void* context) {
   return static_cast<Transfer*>(context)->request.body_source(buffer, capacity);
+}
+
+int on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  if (transfer.request.while_waiting()) return 0;
+  transfer.stopped = Stopped::while_waiting;
+  return 1;
 }
 
 // A proxy from the environment is right for a far server and wrong for the one on this machine.
@@ -175,9 +182,16 @@ Result<ClientResponse> send(const ClientRequest& request) {
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
+  if (request.while_waiting) {
+    curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
+  }
   set_body(handle, transfer);
 
   const CURLcode code = curl_easy_perform(handle);
+  if (transfer.stopped == Stopped::while_waiting)
+    return Error(ErrorCode::cancelled, "the transfer was stopped");
   if (code != CURLE_OK && transfer.stopped == Stopped::no) return unreachable(request, code, detail);
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);

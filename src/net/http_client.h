@@ -20,6 +20,8 @@ struct ClientRequest {
   std::function<std::size_t(char* buffer, std::size_t capacity)> body_source;
   // When set, a 2xx response body goes here piece by piece instead of into `body`; false stops the transfer.
   std::function<bool(std::string_view piece)> body_sink;
+  // When set, asked at least once a second, and whenever a signal arrives; false stops the transfer.
+  std::function<bool()> while_waiting;
   std::string ca_file;  // PEM, for servers with a private certificate authority
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds timeout{0};  // whole transfer; 0 = none
@@ -33,7 +35,7 @@ struct ClientResponse {
   std::string body;
 };
 
-// Error: server_unreachable, with the URL and what to try.
+// Errors: server_unreachable, with the URL and what to try; cancelled (by while_waiting).
 Result<ClientResponse> send(const ClientRequest& request);
 
 }  // namespace rowhouse::net

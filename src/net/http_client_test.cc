@@ -133,20 +133,22 @@ TEST(HttpClientErrorTest, NamesTheUrlAndWhatToTry) {
   EXPECT_FALSE(send(request).ok());
 }
 
+// Answers nothing until the client goes away.
+Task<HttpResponse> never(HttpRequest& request) {
+  struct Gone {
+    CancelSource& cancel;
+    CancelSource::Registration registration;
+    bool await_ready() const { return cancel.cancelled(); }
+    void await_suspend(std::coroutine_handle<> handle) {
+      registration = cancel.on_cancel([handle] { handle.resume(); });
+    }
+    void await_resume() const {}
+  } gone{*request.cancel, {}};
+  co_await gone;
+  co_return HttpResponse(499);
+}
+
 TEST(HttpClientErrorTest, TimesOut) {
-  const HttpHandler never = [](HttpRequest& request) -> Task<HttpResponse> {
-    struct Gone {
-      CancelSource& cancel;
-      CancelSource::Registration registration;
-      bool await_ready() const { return cancel.cancelled(); }
-      void await_suspend(std::coroutine_handle<> handle) {
-        registration = cancel.on_cancel([handle] { handle.resume(); });
-      }
-      void await_resume() const {}
-    } gone{*request.cancel, {}};
-    co_await gone;
-    co_return HttpResponse(499);
-  };
   TestServer server(never);
   ClientRequest request;
   request.url = fmt::format("http://127.0.0.1:{}/", server.port());
@@ -154,6 +156,18 @@ TEST(HttpClientErrorTest, TimesOut) {
   const auto response = send(request);
   ASSERT_FALSE(response.ok());
   EXPECT_NE(response.error().message.find("in time"), std::string::npos);
+}
+
+TEST(HttpClientErrorTest, CanBeStoppedWhileItWaits) {
+  TestServer server(never);
+  ClientRequest request;
+  request.url = fmt::format("http://127.0.0.1:{}/", server.port());
+  int asked = 0;
+  request.while_waiting = [&asked] { return ++asked < 3; };
+  const auto response = send(request);
+  ASSERT_FALSE(response.ok());
+  EXPECT_EQ(response.error().code, ErrorCode::cancelled);
+  EXPECT_EQ(asked, 3);
 }
 
 TEST(HttpClientErrorTest, AnUnknownAuthorityIsRefused) {

@@ -379,6 +379,7 @@ void Connection::begin_request() {
       given_id && acceptable_request_id(*given_id) ? std::string(*given_id) : context_.next_request_id();
   cancel_.emplace();
   request_.cancel = &*cancel_;
+  request_.closing = context_.closing.get();
   version_ = head.version;
   wanted_persistence_ = head.persistence;
   awaiting_continue_ = head.expectation == Expectation::continue_100;

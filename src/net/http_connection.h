@@ -29,6 +29,7 @@ struct ServerContext {
   AccessSink access;
   DateCache date;
   bool draining = false;
+  std::unique_ptr<CancelSource> closing = std::make_unique<CancelSource>();  // fires with `draining`
   std::string request_id_prefix;
   std::uint64_t request_count = 0;
 

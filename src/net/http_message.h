@@ -43,6 +43,9 @@ struct HttpRequest {
   std::string request_id;  // ours, or the client's X-Request-Id if it is printable ASCII of at most 128 bytes
   BodyReader* body = nullptr;      // never null inside a handler
   CancelSource* cancel = nullptr;  // fires when the client goes away; never null inside a handler
+  // Fires when the server begins to drain: a response without an end of its own ends then. Never null inside
+  // a handler.
+  CancelSource* closing = nullptr;
 
   // First header of that name (case-insensitive), or nullopt.
   std::optional<std::string_view> header(std::string_view name) const;

@@ -134,6 +134,7 @@ Task<void> Server::drain(Deadline deadline) {
   listener_->close();
   const std::vector<Connection*> present = connections_;
   for (Connection* connection : present) connection->start_drain();
+  context_.closing->cancel();  // last: what it ends goes from the list
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   const auto cut = executor_.after(std::max(left, std::chrono::milliseconds(0)), [this] {

@@ -846,6 +846,40 @@ TEST(HttpDrainTest, IdleConnectionsCloseAndRunningOnesEnd) {
   EXPECT_EQ(server.connections(), 0U);
 }
 
+// One piece at once, and the end when the server closes.
+class UntilClosing final : public BodySource {
+ public:
+  explicit UntilClosing(CancelSource& closing) : closing_(closing) {}
+  Task<Result<std::optional<std::string>>> next() override {
+    if (std::exchange(begun_, true)) {
+      UntilCancelled wait(closing_);
+      co_await wait;
+      co_return std::optional<std::string>();
+    }
+    co_return std::optional<std::string>("first");
+  }
+
+ private:
+  CancelSource& closing_;
+  bool begun_ = false;
+};
+
+TEST(HttpDrainTest, AStreamWithoutAnEndIsAskedToEnd) {
+  const HttpHandler handler = [](HttpRequest& incoming) -> Task<HttpResponse> {
+    HttpResponse response(200);
+    response.stream = std::make_unique<UntilClosing>(*incoming.closing);
+    co_return response;
+  };
+  TestServer server(handler, patient_options());
+  RawClient one(server.port()), two(server.port());
+  for (RawClient* client : {&one, &two}) {
+    client->send(kGet);
+    EXPECT_TRUE(client->read_until("5\r\nfirst\r\n").ends_with("5\r\nfirst\r\n"));
+  }
+  server.drain(kNever);
+  for (RawClient* client : {&one, &two}) EXPECT_EQ(client->read_to_end(), "0\r\n\r\n");
+}
+
 TEST(HttpDrainTest, TheDeadlineCancelsAndCutsWhatIsLeft) {
   std::promise<void> started, cancelled;
   TestServer server(wait_for_cancel(&started, &cancelled), patient_options());

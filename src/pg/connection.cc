@@ -47,7 +47,7 @@ ConnectKeywords::ConnectKeywords(const ConnectionParameters& parameters) {
             {"password", parameters.password},
             {"sslmode", parameters.sslmode},
             {"client_encoding", "UTF8"},
-            {"application_name", "rowhouse"},
+            {"application_name", parameters.application_name},
             {"options", option_text(parameters.settings)}};
   for (const auto& [keyword, value] : pairs_) {
     keyword_pointers_.push_back(keyword.c_str());

@@ -6,6 +6,8 @@
 #include <list>
 #include <variant>
 
+#include "base/effects.h"
+#include "pg/effect_name.h"
 #include "pg/exclusive_connection.h"
 #include "pg/pipelined_connection.h"
 
@@ -39,6 +41,15 @@ bool did_not_run(const Error& error) {
 }
 
 Error cancelled_error() { return Error(ErrorCode::cancelled, "the caller went away"); }
+
+// One statement as an effect that somebody watches (base/effects.h): asked before, told after it has worked.
+Task<Result<Rows>> watched(Task<Result<Rows>> statement, std::string name, EffectGuard& guard) {
+  CO_TRY_DO(co_await guard.around(EffectGuard::Moment::before, name));
+  Result<Rows> outcome = co_await statement;
+  if (!outcome.ok()) co_return outcome;
+  CO_TRY_DO(co_await guard.around(EffectGuard::Moment::after, name));
+  co_return outcome;
+}
 
 }  // namespace
 
@@ -459,6 +470,13 @@ void RequestAwaiter::await_suspend(std::coroutine_handle<> handle) {
 
 Task<Result<Rows>> Pool::run(const TransactionContext* context, const Statement& statement,
                              CallOptions options) {
+  auto answer = run_unwatched(context, statement, options);
+  if (options.effects == nullptr) return answer;
+  return watched(std::move(answer), effect_name(statement.sql), *options.effects);
+}
+
+Task<Result<Rows>> Pool::run_unwatched(const TransactionContext* context, const Statement& statement,
+                                       CallOptions options) {
   Impl& pool = *impl_;
   const RunningGuard guard(pool.running);
   for (int attempt = 1;; ++attempt) {
@@ -487,8 +505,19 @@ Task<Result<Session>> Pool::acquire(CallOptions options) {
   BorrowerAwaiter lent{*impl_, borrower};
   co_await lent;
   if (borrower.error) co_return std::move(*borrower.error);
-  co_return Session(
+  Session session(
       std::make_unique<Session::Impl>(impl_->executor, std::move(borrower.connection), impl_.get()));
+  if (options.effects != nullptr) {
+    // Marked like a session of connect(), until session_reset.
+    Params label;
+    label.emplace_back(options.effects->label());
+    const Statement mark("SELECT pg_catalog.set_config('application_name', $1::text, false)",
+                         std::move(label), Access::write, Reuse::once);
+    const CallOptions unwatched{options.deadline, options.cancel};
+    CO_TRY_DO(co_await session.query(mark, unwatched));
+    CO_TRY_DO(co_await options.effects->admit());
+  }
+  co_return session;
 }
 
 PoolStats Pool::stats() const {
@@ -563,12 +592,16 @@ Task<Result<Rows>> run_on(ExclusiveAwaiter awaiter, CallOptions options) {
 
 Task<Result<Rows>> Session::query(const Statement& statement, CallOptions options) {
   ExclusiveAwaiter awaiter{*impl_->connection, &statement, options.deadline, std::nullopt};
-  return run_on(std::move(awaiter), options);
+  auto answer = run_on(std::move(awaiter), options);
+  if (options.effects == nullptr) return answer;
+  return watched(std::move(answer), effect_name(statement.sql), *options.effects);
 }
 
 Task<Result<void>> Session::script(const std::string& sql, CallOptions options) {
   ExclusiveAwaiter awaiter{*impl_->connection, &sql, options.deadline, std::nullopt};
-  auto outcome = co_await run_on(std::move(awaiter), options);
+  auto answer = run_on(std::move(awaiter), options);
+  if (options.effects != nullptr) answer = watched(std::move(answer), effect_name(sql), *options.effects);
+  auto outcome = co_await answer;
   if (!outcome.ok()) co_return std::move(outcome).error();
   co_return Result<void>();
 }
@@ -624,11 +657,14 @@ struct ConnectAwaiter {
 }  // namespace
 
 Task<Result<Session>> connect(net::Executor& executor, ConnectionParameters parameters, CallOptions options) {
+  if (options.effects != nullptr) parameters.application_name = options.effects->label();
   const Deadline deadline = std::min(options.deadline, deadline_in(kConnectTimeout));
   ConnectAwaiter awaiter{executor, parameters, deadline, nullptr, std::nullopt};
   co_await awaiter;
   if (!awaiter.outcome->ok()) co_return std::move(*awaiter.outcome).error();
-  co_return Session(std::make_unique<Session::Impl>(executor, std::move(awaiter.connection), nullptr));
+  Session session(std::make_unique<Session::Impl>(executor, std::move(awaiter.connection), nullptr));
+  if (options.effects != nullptr) CO_TRY_DO(co_await options.effects->admit());
+  co_return session;
 }
 
 }  // namespace rowhouse::pg

@@ -5,6 +5,9 @@
 // lane lends a whole connection for multi-statement or slow work. A statement that fails never touches the
 // requests behind it.
 //
+// With CallOptions::effects each statement is an effect that is watched (base/effects.h), and sessions are
+// marked.
+//
 // Everything is opened lazily and bounded by PoolOptions; waiting requests queue in order, up to a limit. All
 // of it belongs to the executor's thread.
 #pragma once
@@ -68,6 +71,8 @@ class Pool {
 
  private:
   friend class Session;
+  Task<Result<Rows>> run_unwatched(const TransactionContext* context, const Statement& statement,
+                                   CallOptions options);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -23,6 +23,7 @@ struct ConnectionParameters {
   std::string user;
   std::string password;
   std::string sslmode = "prefer";  // only for TCP
+  std::string application_name = "rowhouse";  // how the session shows in pg_stat_activity
   // Sent at start-up ("-c name=value"); for example {"search_path", ""}.
   std::vector<std::pair<std::string, std::string>> settings;
 };

@@ -11,27 +11,20 @@
 namespace rowhouse::platform {
 namespace {
 
-// What is to be done about the pack in the binary. Installing is quick when there is nothing to do, and goes
-// on with an upgrade that was cut off.
-enum class Need { nothing, install };
+constexpr const char* kActor = "rowhouse";
 
-Task<Result<Need>> need_of(tenancy::PackStore& packs, const tenancy::Bundle& bundle, const observe::Log& log,
-                           CallOptions options) {
-  const auto stored = co_await packs.stored_bundle(bundle.manifest.name, options);
-  if (!stored.ok()) {
-    if (stored.error().code == ErrorCode::not_found) co_return Need::install;
-    co_return Error(stored.error());
-  }
-  const int order = compare_versions(stored->manifest.version, bundle.manifest.version);
-  if (order < 0) co_return Need::install;
-  const bool same = order == 0 && tenancy::bundle_to_json(*stored) == tenancy::bundle_to_json(bundle);
-  if (same) co_return Need::install;
-  // A pack of one's own under this name, or a newer binary was here before: what is installed stays.
-  log.write(observe::Level::warning, "bundled_pack_differs",
-            {{"pack", bundle.manifest.name},
-             {"installed", stored->manifest.version},
-             {"bundled", bundle.manifest.version}});
-  co_return Need::nothing;
+// An upgrade that was cut off when a node ended, and goes on by now. However it ends, it makes room; unless
+// an operator has paused it.
+Task<Result<void>> wait_for_other(tenancy::PackUpgrades& upgrades, const Error& conflict,
+                                  CallOptions options) {
+  tenancy::StartedUpgrade other;
+  other.operation = Uuid::parse(conflict.detail(tenancy::kUnderWay));
+  if (!other.operation) co_return Result<void>();
+  const auto ended = co_await upgrades.finish(std::move(other), options);
+  const bool is_over = options.deadline <= std::chrono::steady_clock::now() ||
+                       (options.cancel != nullptr && options.cancel->cancelled());
+  if (!ended.ok() && is_over) co_return ended.error();
+  co_return Result<void>();
 }
 
 }  // namespace
@@ -54,37 +47,34 @@ Result<std::vector<std::string>> selected_packs(std::string_view option) {
   return names;
 }
 
-int compare_versions(std::string_view a, std::string_view b) {
-  const auto left = split(a, '.');
-  const auto right = split(b, '.');
-  for (std::size_t i = 0; i < std::max(left.size(), right.size()); ++i) {
-    const std::string_view x = i < left.size() ? left[i] : "0";
-    const std::string_view y = i < right.size() ? right[i] : "0";
-    const auto x_number = parse_int64(x);
-    const auto y_number = parse_int64(y);
-    if (x_number.has_value() && y_number.has_value()) {
-      if (*x_number != *y_number) return *x_number < *y_number ? -1 : 1;
-    } else if (const int order = x.compare(y); order != 0) {
-      return order;
-    }
-  }
-  return 0;
-}
-
-Task<Result<void>> install_bundled_packs(tenancy::PackStore& packs, std::vector<std::string> names,
+Task<Result<void>> install_bundled_packs(tenancy::PackUpgrades& upgrades, std::vector<std::string> names,
                                          std::function<void(std::string_view pack)> progress,
                                          const observe::Log& log, CallOptions options) {
   for (const std::string& name : names) {
     CO_TRY(const auto bundle, tenancy::bundle_from_embedded(name));
-    CO_TRY(const Need need, co_await need_of(packs, bundle, log, options));
-    if (need == Need::nothing) continue;
-    bool told = false;
-    const std::function<void(std::string_view)> on_target = [&](std::string_view) {
-      if (!std::exchange(told, true)) progress(name);
-    };
-    const auto report = co_await packs.install(bundle, on_target, options);
-    if (!report.ok() && !report.error().detail(tenancy::kLintRefused).empty()) {
-      // The installed version serves on, and `rowhouse lint` can say what is to be mended.
+    const tenancy::UpgradeOptions upgrade;
+    auto started = co_await upgrades.start(bundle, upgrade, kActor, "", options);
+    if (!started.ok() && started.error().code == ErrorCode::conflict) {
+      CO_TRY_DO(co_await wait_for_other(upgrades, started.error(), options));
+      started = co_await upgrades.start(bundle, upgrade, kActor, "", options);
+    }
+    const bool is_other = !started.ok() && (started.error().code == ErrorCode::pack_refused ||
+                                            started.error().code == ErrorCode::conflict);
+    if (is_other) {
+      // A pack of one's own under this name, a newer binary was here before, or somebody upgrades it right
+      // now.
+      log.write(observe::Level::warning, "bundled_pack_not_installed",
+                {{"pack", name}, {"bundled", bundle.manifest.version}, {"why", started.error().message}});
+      continue;
+    }
+    if (!started.ok()) co_return std::move(started).error();
+    if (!started->operation) continue;
+    progress(name);
+    const auto report = co_await upgrades.finish(std::move(*started), options);
+    const bool was_stopped = !report.ok() && (!report.error().detail(tenancy::kLintRefused).empty() ||
+                                              report.error().code == ErrorCode::conflict);
+    if (was_stopped) {
+      // The installed version serves on, and `rowhouse lint` or the operation says what is to be mended.
       log.write_error("bundled_pack_not_upgraded", report.error());
       continue;
     }

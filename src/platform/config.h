@@ -19,6 +19,7 @@
 #include "data/data_service.h"
 #include "net/http_server.h"
 #include "observe/log.h"
+#include "operations/engine.h"
 #include "pg/embedded_server.h"
 #include "pg/pool.h"
 #include "session/tenant_database.h"
@@ -31,7 +32,7 @@ namespace rowhouse::platform {
 struct ServerSettings {
   std::uint32_t workers = 0;
   std::chrono::milliseconds drain_timeout{30'000};
-  std::chrono::milliseconds startup_timeout{600'000};  // for bootstrap, packs and sweep together
+  std::chrono::milliseconds startup_timeout{600'000};  // for bootstrap and packs together
   observe::Level log_level = observe::Level::info;
   enum class AccessLog { on, off } access_log = AccessLog::on;
   std::string log_file;     // "" = standard error
@@ -64,6 +65,7 @@ struct Config {
   data::DataOptions data;
   tenancy::GuardMode context_guard = tenancy::GuardMode::automatic;
   tenancy::ContextKeyOptions context_keys;
+  operations::EngineOptions operations;  // `node` is chosen by each worker
   std::chrono::milliseconds verify_every{24 * 3'600'000};
   std::string verify_url;  // "" = this node's own address
   ClientOptions client;

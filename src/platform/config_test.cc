@@ -239,13 +239,6 @@ TEST(BundledPacks, AreSelectedByName) {
   EXPECT_NE(selected_packs("tekupp").error().message.find("Did you mean tekup?"), std::string::npos);
 }
 
-TEST(BundledPacks, VersionsCompareByNumber) {
-  EXPECT_LT(compare_versions("1.9.2", "1.10.0"), 0);
-  EXPECT_GT(compare_versions("2", "1.99"), 0);
-  EXPECT_EQ(compare_versions("1.0", "1.0.0"), 0);
-  EXPECT_NE(compare_versions("1.0.0-beta", "1.0.0"), 0);
-}
-
 // The words of an example as a shell would pass them, up to a pipe or redirection.
 std::vector<std::string> shell_words(const std::string& line) {
   std::vector<std::string> words;

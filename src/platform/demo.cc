@@ -51,6 +51,12 @@ Task<Result<DemoTenant>> ensure(tenancy::TenantService& tenants, const Entry& en
   const tenancy::Actor actor("rowhouse up --demo", "");
   const std::string slug = entry.slug;
   auto found = co_await tenants.get(slug, options);
+  if (found.ok() && (*found)->status != tenancy::TenantStatus::active) {
+    // A start before this one was cut off: what it began is gone on with by now.
+    const Uuid id = (*found)->id;
+    CO_TRY_DO(co_await tenants.settle(id, options));
+    found = co_await tenants.get(slug, options);
+  }
   if (!found.ok() && found.error().code != ErrorCode::not_found) co_return std::move(found).error();
   std::shared_ptr<const tenancy::Tenant> tenant;
   if (found.ok()) {

@@ -74,7 +74,7 @@ std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
 // Every worker of this process, and the threads that run them.
 class Node {
  public:
-  Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log)
+  Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log, const Hooks& hooks)
       : resolved_(resolved),
         config_(resolved.config),
         kind_(kind),
@@ -83,6 +83,7 @@ class Node {
                  .credentials = database.credentials,
                  .log = log,
                  .clock = clock_,
+                 .hooks = hooks,
                  .database_ready = [&database] { return database.ready(); },
                  .tenant_changed = [this](std::size_t origin,
                                           const Uuid& tenant) { forget_tenant(origin, tenant); },
@@ -108,6 +109,8 @@ class Node {
     for (const auto& worker : workers_) {
       if (prepared.ok()) prepared = net::run_until_done(worker->executor(), worker->prepare(options));
     }
+    if (prepared.ok()) prepared = start_operations(options);
+    if (prepared.ok()) prepared = install_packs(progress, options);
     signals.on_arrival(nullptr);
     // The callback may have posted in the last moment: let that run while `cancel` lives.
     net::run_until_done(executor, net::sleep_for(executor, std::chrono::milliseconds(0)));
@@ -169,19 +172,44 @@ class Node {
     CO_TRY_DO(co_await check_connection(first().cluster(), options));
     CO_TRY_DO(co_await first().cluster().bootstrap(options));
     CO_TRY_DO(co_await guard_databases(progress, options));
-    CO_TRY(auto names, selected_packs(config_.server.packs));
-    const std::function<void(std::string_view)> told = [&progress](std::string_view pack) {
-      progress.step("pack_install", "Installing pack ", pack);
-    };
-    CO_TRY_DO(co_await install_bundled_packs(first().packs(), std::move(names), told, context_.log, options));
-    using Scope = tenancy::TenantService::SweepScope;
-    // On its own PostgreSQL this node is the only one: what is half done belongs to nobody.
-    const Scope scope = kind_ == ServerKind::embedded ? Scope::all : Scope::stale;
-    CO_TRY(const std::size_t swept, co_await first().tenants().sweep(scope, options));
-    if (swept > 0)
-      context_.log.write(observe::Level::warning, "swept_half_done_tenants", {{"tenants", swept}});
     std::string name(kAdminTokenName);
     co_return co_await first().tenants().set_admin_token(std::move(name), std::move(admin_token), options);
+  }
+
+  // As operations, like every other installation.
+  Result<void> install_packs(const StartProgress& progress, CallOptions options) {
+    TRY(auto names, selected_packs(config_.server.packs));
+    bool is_any_new = false;
+    const std::function<void(std::string_view)> told = [&](std::string_view pack) {
+      is_any_new = true;
+      progress.step("pack_install", "Installing pack ", pack);
+    };
+    TRY_DO(net::run_until_done(first().executor(), install_bundled_packs(first().upgrades(), std::move(names),
+                                                                         told, context_.log, options)));
+    if (!is_any_new) return {};
+    for (const auto& worker : workers_) {
+      TRY_DO(net::run_until_done(worker->executor(), worker->load_packs(options)));
+    }
+    return {};
+  }
+
+  // What a node left when it ended is resumed in the background.
+  Result<void> start_operations(CallOptions options) {
+    using Leases = Worker::OldLeases;
+    using Abandoned = tenancy::TenantService::Abandoned;
+    const bool is_only_node = kind_ == ServerKind::embedded;
+    // The first worker releases, before any works.
+    Leases leases = is_only_node ? Leases::release : Leases::respect;
+    for (const auto& worker : workers_) {
+      TRY_DO(net::run_until_done(worker->executor(), worker->start_operations(leases, options)));
+      leases = Leases::respect;
+    }
+    const Abandoned which = is_only_node ? Abandoned::all : Abandoned::stale;
+    TRY(const std::size_t abandoned,
+        net::run_until_done(first().executor(), first().tenants().remove_abandoned(which, options)));
+    if (abandoned > 0)
+      context_.log.write(observe::Level::warning, "removing_abandoned_tenants", {{"tenants", abandoned}});
+    return {};
   }
 
   // Before anything is asked of a database with tenant rows. One that is down is left for later: its tenant
@@ -258,7 +286,7 @@ void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signal
 }  // namespace
 
 Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
-                               const cli::Terminal& terminal) {
+                               const cli::Terminal& terminal, const Hooks& hooks) {
   const Config& config = resolved.config;
   Signals signals;  // first: threads made before it would receive signals, too
   TRY_DO(selected_packs(config.server.packs));
@@ -272,7 +300,7 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
                 kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
   TRY(auto database, open_database(resolved, kind));
   TRY(const auto admin_token, admin_token_for(resolved, kind));
-  Node node(resolved, kind, database, log);
+  Node node(resolved, kind, database, log, hooks);
   const auto fail = [&](Error error) -> Result<cli::ExitCode> {
     node.end();
     return explained(std::move(error));

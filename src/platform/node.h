@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "cli/command.h"
 #include "platform/config.h"
+#include "platform/hooks.h"
 
 namespace rowhouse::platform {
 
@@ -13,6 +14,6 @@ enum class Demo { without, with };
 // Starts, serves until SIGINT or SIGTERM, stops. Returns when everything has ended. Errors are those of the
 // start, each with what to do.
 Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
-                               const cli::Terminal& terminal);
+                               const cli::Terminal& terminal, const Hooks& hooks);
 
 }  // namespace rowhouse::platform

@@ -319,6 +319,23 @@ void add_isolation(std::vector<OptionSpec>& registry) {
       .default_text = "the node's own listening address";
 }
 
+void add_operations(std::vector<OptionSpec>& registry) {
+  Module module(registry, "operations");
+  OptionSpec& lease =
+      module.add("operation_lease", Kind::duration, "DURATION",
+                 "How long a node that no longer answers keeps its operations; then another one goes on with "
+                 "them. Renewed five times in that time");
+  lease.bounds = "a duration, 1s to 10m (ms, s, m, h)";
+  lease.set = [](Config& config, std::string_view value) {
+    const auto parsed = parse_duration(value);
+    if (!parsed.has_value() || *parsed < milliseconds(1'000) || *parsed > milliseconds(600'000)) return false;
+    config.operations.lease = *parsed;
+    config.operations.heartbeat = *parsed / 5;
+    return true;
+  };
+  lease.get = [](const Config& config) { return format_duration(config.operations.lease); };
+}
+
 void add_client(std::vector<OptionSpec>& registry) {
   Module module(registry, "client");
   module.text("url", ROWHOUSE_MEMBER(client.url), "Server that the command line talks to", Kind::text, "URL");
@@ -368,6 +385,7 @@ const std::vector<OptionSpec>& option_registry() {
     add_pools(options);
     add_data(options);
     add_isolation(options);
+    add_operations(options);
     add_client(options);
     return options;
   }();

@@ -67,13 +67,14 @@ Result<cli::ClientSettings> client_settings(const cli::OptionValues& options, cl
   return settings;
 }
 
-Result<cli::ExitCode> start(cli::Invocation& invocation, const Environment& environment, ServerKind kind) {
+Result<cli::ExitCode> start(cli::Invocation& invocation, const Environment& environment, const Hooks& hooks,
+                            ServerKind kind) {
   TRY(const auto resolved, resolve(invocation.options(), environment));
   const Demo demo = invocation.has("demo") ? Demo::with : Demo::without;
-  return run_node(resolved, kind, demo, invocation.terminal());
+  return run_node(resolved, kind, demo, invocation.terminal(), hooks);
 }
 
-cli::Command up_command(const Environment& environment) {
+cli::Command up_command(const Environment& environment, const Hooks& hooks) {
   cli::Command command;
   command.name = "up";
   command.summary = "Run everything here: the server and a PostgreSQL of its own";
@@ -89,13 +90,13 @@ cli::Command up_command(const Environment& environment) {
   command.examples = {{"rowhouse up", "on 127.0.0.1:8080"},
                       {"rowhouse up --demo", "with tenants to try things on"},
                       {"rowhouse up --data /srv/rowhouse --listen 0.0.0.0:8080", "elsewhere, for everybody"}};
-  command.run = [environment](cli::Invocation& invocation) {
-    return start(invocation, environment, ServerKind::embedded);
+  command.run = [environment, hooks](cli::Invocation& invocation) {
+    return start(invocation, environment, hooks, ServerKind::embedded);
   };
   return command;
 }
 
-cli::Command serve_command(const Environment& environment) {
+cli::Command serve_command(const Environment& environment, const Hooks& hooks) {
   cli::Command command;
   command.name = "serve";
   command.summary = "Run the server on a PostgreSQL of yours";
@@ -110,8 +111,8 @@ cli::Command serve_command(const Environment& environment) {
       "too old to keep "
       "tenants apart are refused.";
   command.examples = {{"rowhouse serve --config /etc/rowhouse.conf", "everything from a file"}};
-  command.run = [environment](cli::Invocation& invocation) {
-    return start(invocation, environment, ServerKind::operators_own);
+  command.run = [environment, hooks](cli::Invocation& invocation) {
+    return start(invocation, environment, hooks, ServerKind::operators_own);
   };
   return command;
 }
@@ -122,19 +123,21 @@ void append(std::vector<cli::Command>& all, std::vector<cli::Command> more) {
 
 }  // namespace
 
-cli::App make_app(const Environment& environment) {
+cli::App make_app(const Environment& environment, const Hooks& hooks) {
   cli::App app;
   app.version = kVersion;
   app.connection_options = connection_options;
   app.client_settings = [environment](const cli::OptionValues& options, cli::Talks talks) {
     return client_settings(options, talks, environment);
   };
-  app.commands = {up_command(environment), serve_command(environment), config_command(environment)};
+  app.commands = {up_command(environment, hooks), serve_command(environment, hooks),
+                  config_command(environment)};
   append(app.commands, cli::status_commands());
   append(app.commands, cli::lint_commands());
   append(app.commands, cli::verify_commands());
   append(app.commands, cli::tenant_commands());
   append(app.commands, cli::key_commands());
+  append(app.commands, cli::operation_commands());
   append(app.commands, cli::pack_commands());
   app.commands.push_back(pack_check_command(environment));
   append(app.commands, cli::data_commands());
@@ -143,10 +146,10 @@ cli::App make_app(const Environment& environment) {
   return app;
 }
 
-int run_program(const std::vector<std::string>& words) {
+int run_program(const std::vector<std::string>& words, const Hooks& hooks) {
   const Environment environment = process_environment();
   const cli::Terminal terminal = cli::process_terminal(environment("NO_COLOR").value_or(""));
-  return cli::run(make_app(environment), terminal, words);
+  return cli::run(make_app(environment, hooks), terminal, words);
 }
 
 }  // namespace rowhouse::platform

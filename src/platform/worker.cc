@@ -1,7 +1,12 @@
 #include "platform/worker.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
 #include <utility>
 
+#include "base/text.h"
 #include "crypto/crypto.h"
 #include "crypto/ed25519.h"
 #include "http/problem.h"
@@ -42,6 +47,21 @@ std::string verification_public_key(const tenancy::Credentials& credentials) {
   return key;
 }
 
+// Tells workers apart, also those of a process that had the same number.
+std::string operation_node(std::size_t worker_index) {
+  std::array<char, 65> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  constexpr std::size_t kRandomBytes = 4;
+  return fmt::format("{}-{}-{}-{}", host.data(), getpid(), worker_index,
+                     to_hex(crypto::random_bytes(kRandomBytes)));
+}
+
+operations::EngineOptions engine_options(const Config& config, std::size_t worker_index) {
+  operations::EngineOptions options = config.operations;
+  options.node = operation_node(worker_index);
+  return options;
+}
+
 // One worker of each node is enough for what concerns all databases.
 ContextUpkeep::Duty upkeep_duty(std::size_t worker_index) {
   return worker_index == 0 ? ContextUpkeep::Duty::keys_and_databases : ContextUpkeep::Duty::keys;
@@ -54,10 +74,18 @@ Worker::Worker(NodeContext& node, std::size_t index)
       index_(index),
       cluster_(executor_, node.administrator, node.credentials),
       platform_pool_(executor_, platform_pool_options(node, cluster_)),
+      observer_(node.hooks.make_observer ? node.hooks.make_observer(executor_) : nullptr),
+      operations_(
+          executor_, platform_pool_, node.log,
+          [this](std::string prefix, std::string own, CallOptions options) {
+            return cluster_.end_sessions(std::move(prefix), std::move(own), options);
+          },
+          engine_options(node.config, index), observer_.get()),
       guard_(cluster_, platform_pool_),
       context_keys_(cluster_.credentials(), platform_pool_),
       rotation_(guard_, platform_pool_, node.clock, node.config.context_keys),
       packs_(cluster_, platform_pool_, guard_),
+      upgrades_(cluster_, platform_pool_, guard_, packs_, operations_),
       linter_(cluster_, platform_pool_),
       verifications_(platform_pool_),
       registry_(cluster_, platform_pool_, packs_, node.config.registry),
@@ -67,10 +95,11 @@ Worker::Worker(NodeContext& node, std::size_t index)
           executor_, tenant_database_options(node),
           [this](const std::string& role) { return node_.credentials.password_of(role); },
           [this](const std::string& database) { return context_keys_.current(database); }),
-      tenants_(cluster_, platform_pool_, packs_, registry_, node.clock),
+      tenants_(cluster_, platform_pool_, packs_, registry_, operations_, node.clock),
       data_(database_, node.credentials.derive("data cursor"), node.config.data),
       api_(dependencies(), api_options(node.config)),
-      upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)) {
+      upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)),
+      catch_up_(executor_, upgrades_, node.log) {
   wire_tenants();
   registry_.on_context_keys([this] { upkeep_.keys_changed(); });
 }
@@ -79,12 +108,14 @@ Worker::~Worker() = default;
 
 http::Dependencies Worker::dependencies() {
   return http::Dependencies{
+      .executor = executor_,
       .log = node_.log,
       .trail = trail_,
       .authenticator = authenticator_,
       .data = data_,
+      .operations = operations_,
       .tenants = tenants_,
-      .packs = packs_,
+      .upgrades = upgrades_,
       .linter = linter_,
       .registry = registry_,
       .database = database_,
@@ -141,6 +172,18 @@ Task<Result<void>> Worker::prepare(CallOptions options) {
   CO_TRY_DO(co_await registry_.start(options));
   CO_TRY_DO(co_await context_keys_.refresh(options));
   upkeep_.start();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Worker::start_operations(OldLeases leases, CallOptions options) {
+  if (leases == OldLeases::release) CO_TRY_DO(co_await operations_.release_all_leases(options));
+  operations_.start(index_ == 0 ? operations::Engine::Duty::adopt : operations::Engine::Duty::own);
+  if (index_ == 0) catch_up_.start();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Worker::load_packs(CallOptions options) {
+  CO_TRY_DO(co_await registry_.reload_packs(options));
   co_return Result<void>();
 }
 
@@ -209,6 +252,8 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 }
 
 Task<void> Worker::stop_services() {
+  co_await catch_up_.stop();
+  co_await operations_.stop();
   registry_.stop();
   co_await upkeep_.stop();
   co_await trail_.stop();

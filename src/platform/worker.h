@@ -21,18 +21,22 @@
 #include "net/executor.h"
 #include "net/http_server.h"
 #include "observe/log.h"
+#include "operations/engine.h"
 #include "pg/pool.h"
 #include "platform/config.h"
 #include "platform/context_upkeep.h"
+#include "platform/hooks.h"
 #include "session/tenant_database.h"
 #include "tenancy/cluster.h"
 #include "tenancy/context_guard.h"
 #include "tenancy/context_keys.h"
 #include "tenancy/context_rotation.h"
 #include "tenancy/lint.h"
+#include "tenancy/pack_upgrade.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
 #include "tenancy/tenants.h"
+#include "tenancy/upgrade_catch_up.h"
 #include "verify/runner.h"
 #include "verify/store.h"
 
@@ -45,6 +49,7 @@ struct NodeContext {
   tenancy::Credentials credentials;
   observe::Log& log;
   const Clock& clock;
+  const Hooks& hooks;
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
@@ -64,6 +69,13 @@ class Worker {
   // ---- on the main thread, before run()
   // Loads the registry. The databases and packs must be there.
   Task<Result<void>> prepare(CallOptions options);
+  // Begins to work on durable operations; after prepare(). One worker of each node adopts those that nobody
+  // works on. `leases`: those of before may be taken from whoever held them, because this node is the only
+  // one.
+  enum class OldLeases { release, respect };
+  Task<Result<void>> start_operations(OldLeases leases, CallOptions options);
+  // After packs were installed: the registry, once more.
+  Task<Result<void>> load_packs(CallOptions options);
   // Binds the port (0: the system picks one) and starts to accept.
   Result<std::uint16_t> listen(std::uint16_t port);
   // For a worker that never runs: closes what prepare() opened.
@@ -82,7 +94,7 @@ class Worker {
   net::Executor& executor() { return executor_; }
   const tenancy::Cluster& cluster() const { return cluster_; }
   tenancy::ContextGuard& guard() { return guard_; }
-  tenancy::PackStore& packs() { return packs_; }
+  tenancy::PackUpgrades& upgrades() { return upgrades_; }
   tenancy::TenantService& tenants() { return tenants_; }
 
  private:
@@ -102,10 +114,13 @@ class Worker {
   net::Executor executor_;
   tenancy::Cluster cluster_;
   pg::Pool platform_pool_;
+  std::unique_ptr<operations::Observer> observer_;  // null in the product
+  operations::Engine operations_;
   tenancy::ContextGuard guard_;
   tenancy::ContextKeys context_keys_;
   tenancy::ContextRotation rotation_;
   tenancy::PackStore packs_;
+  tenancy::PackUpgrades upgrades_;
   tenancy::Linter linter_;
   verify::Store verifications_;
   tenancy::Registry registry_;
@@ -117,6 +132,7 @@ class Worker {
   http::Api api_;
   std::unique_ptr<net::HttpServer> server_;
   ContextUpkeep upkeep_;
+  tenancy::UpgradeCatchUp catch_up_;
   net::TaskGroup tasks_;
   bool draining_ = false;
 };

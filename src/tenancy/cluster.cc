@@ -1,6 +1,7 @@
 #include "tenancy/cluster.h"
 
 #include <array>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,11 @@ JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
 WHERE d.datname = $1 AND a.grantee <> d.datdba)";
 
 constexpr std::string_view kDuplicateDatabase = "42P04";
+
+constexpr std::string_view kEndSessionsSql = R"(
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE pg_catalog.starts_with(application_name, $1) AND application_name <> $2)";
+constexpr std::chrono::milliseconds kEndingSessionsPause{5};
 
 struct RoleRecipe {
   std::string_view name;
@@ -292,6 +298,20 @@ Task<Result<void>> Cluster::drop_database(std::string_view name, CallOptions opt
   const std::string drop = "DROP DATABASE IF EXISTS " + pg::quote_name(name) + " WITH (FORCE)";
   CO_TRY(auto session, co_await administrator(kMaintenanceDatabase, options));
   co_return co_await session.script(drop, options);
+}
+
+Task<Result<void>> Cluster::end_sessions(std::string prefix, std::string own, CallOptions options) const {
+  pg::Params params;
+  params.emplace_back(std::move(prefix));
+  params.emplace_back(std::move(own));
+  const auto end = statement(kEndSessionsSql, std::move(params));
+  CO_TRY(auto session, co_await administrator(kMaintenanceDatabase, options));
+  // A session is over when the server no longer shows it, not when it was told to end.
+  for (;;) {
+    CO_TRY(const auto ended, co_await session.query(end, options));
+    if (ended.size() == 0) co_return Result<void>();
+    co_await net::sleep_for(executor_, kEndingSessionsPause);
+  }
 }
 
 }  // namespace rowhouse::tenancy

@@ -72,6 +72,10 @@ class Cluster {
   // Ends its connections and drops it, if it is there.
   Task<Result<void>> drop_database(std::string_view name, CallOptions options) const;
 
+  // Ends every session whose application_name begins with `prefix` and is not `own`, and returns when they
+  // are gone.
+  Task<Result<void>> end_sessions(std::string prefix, std::string own, CallOptions options) const;
+
  private:
   net::Executor& executor_;
   pg::ConnectionParameters administrator_;

@@ -13,12 +13,17 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/text.h"
+#include "crypto/crypto.h"
 #include "net/executor.h"
+#include "observe/log.h"
+#include "operations/engine.h"
 #include "pg/quote.h"
 #include "tenancy/cluster.h"
 #include "tenancy/context_guard.h"
 #include "tenancy/context_keys.h"
 #include "tenancy/pack_fixture.h"
+#include "tenancy/pack_upgrade.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
 #include "tenancy/tenants.h"
@@ -35,13 +40,31 @@ inline std::vector<std::string> paths(const Error& error) {
 }
 
 struct Node {
-  Node(const Cluster& cluster, const Clock& clock, RegistryOptions options = RegistryOptions())
-      : platform(cluster.executor(), pool_options(cluster)),
+  Node(const Cluster& cluster, const Clock& clock, RegistryOptions options = RegistryOptions(),
+       operations::EngineOptions operation_options = operations::EngineOptions(),
+       operations::Observer* observer = nullptr)
+      : executor(cluster.executor()),
+        platform(cluster.executor(), pool_options(cluster)),
+        operations(
+            cluster.executor(), platform, observe::process_log(),
+            [&cluster](std::string prefix, std::string own, CallOptions call) {
+              return cluster.end_sessions(std::move(prefix), std::move(own), call);
+            },
+            named(std::move(operation_options)), observer),
         guard(cluster, platform),
         context_keys(cluster.credentials(), platform),
         packs(cluster, platform, guard),
+        upgrades(cluster, platform, guard, packs, operations),
         registry(cluster, platform, packs, options),
-        tenants(cluster, platform, packs, registry, clock) {}
+        tenants(cluster, platform, packs, registry, operations, clock) {}
+  ~Node() { net::run_until_done(executor, operations.stop()); }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  static operations::EngineOptions named(operations::EngineOptions options) {
+    if (options.node.empty()) options.node = "node-" + to_hex(crypto::random_bytes(8));
+    return options;
+  }
 
   static pg::PoolOptions pool_options(const Cluster& cluster) {
     pg::PoolOptions options;
@@ -49,10 +72,13 @@ struct Node {
     return options;
   }
 
+  net::Executor& executor;
   pg::Pool platform;
+  operations::Engine operations;  // start() it before tenants are made
   ContextGuard guard;
   ContextKeys context_keys;  // refresh() it before contexts are signed
   PackStore packs;
+  PackUpgrades upgrades;
   Registry registry;
   TenantService tenants;
 };
@@ -64,7 +90,9 @@ class InstallationTest : public ::testing::Test {
     ASSERT_TRUE(run(shared_->cluster.bootstrap(testing::patient())).ok());
     shared_->node = std::make_unique<Node>(shared_->cluster, shared_->clock);
     const Bundle mini = bundle();
-    auto installed = run(shared_->node->packs.install(mini, nullptr, testing::patient()));
+    shared_->node->operations.start(operations::Engine::Duty::own);
+    auto installed =
+        run(shared_->node->upgrades.install(mini, UpgradeOptions(), "tester", testing::patient()));
     ASSERT_TRUE(installed.ok()) << installed.error().message;
     auto started = run(shared_->node->registry.start(testing::patient()));
     ASSERT_TRUE(started.ok()) << started.error().message;
@@ -117,12 +145,14 @@ class InstallationTest : public ::testing::Test {
   static std::string status_of(const Uuid& id) {
     return platform_sql().value("SELECT status FROM platform.tenants WHERE id = '" + id.to_string() + "'");
   }
-  // What was recorded of a tenant, in order: actions in the audit, or types in the outbox.
+  // What was recorded of a tenant, in order: actions in the audit, or types in the outbox; without what
+  // operations tell of themselves there.
   static std::vector<std::string> actions_of(const Uuid& id, const std::string& table = "audit_log") {
     std::vector<std::string> actions;
     const std::string column = table == "events" ? "type" : "action";
-    for (const auto& row : platform_sql().run("SELECT " + column + " FROM platform." + table +
-                                              " WHERE tenant_id = '" + id.to_string() + "' ORDER BY id")) {
+    for (const auto& row :
+         platform_sql().run("SELECT " + column + " FROM platform." + table + " WHERE tenant_id = '" +
+                            id.to_string() + "' AND " + column + " !~ '^operation[.]' ORDER BY id")) {
       actions.push_back(*row[0]);
     }
     return actions;

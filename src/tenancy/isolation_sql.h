@@ -36,6 +36,11 @@ struct SchemaScope {
   std::string schema;
   std::string runtime_role;  // "" = nobody works there
 };
+// The statements that the schema lacks, or "" (see protect_schema). In a transaction as there; leaves
+// use_catalog_search_path() behind.
+Task<Result<std::string>> write_protection(pg::Session& session, std::string schema,
+                                           std::string runtime_role, CallOptions options);
+
 pg::Params catalog_parameters(const SchemaScope& scope);
 pg::Params catalog_parameters(const std::vector<SchemaScope>& scopes);
 

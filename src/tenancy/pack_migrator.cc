@@ -12,9 +12,6 @@ namespace rowhouse::tenancy {
 
 namespace {
 
-// A migration that waits for a lock makes everybody behind it wait, too: it gives up and is run again later.
-constexpr std::string_view kBeginSql = "BEGIN; SET LOCAL ROLE tenant_owner; SET LOCAL lock_timeout = '30s'";
-
 constexpr std::string_view kAppliedSql =
     "SELECT number, pack, name, checksum FROM rowhouse.pack_migrations WHERE schema_name = $1 ORDER BY "
     "number";
@@ -123,12 +120,13 @@ bool is_outage(const Error& error) {
 class SchemaMigrator {
  public:
   SchemaMigrator(pg::Session& session, std::string schema, std::string runtime_role, const Bundle& bundle,
-                 OnFinding on_finding, CallOptions options)
+                 MigrationSettings settings, CallOptions options)
       : session_(session),
         schema_(std::move(schema)),
         runtime_role_(std::move(runtime_role)),
         bundle_(bundle),
-        on_finding_(on_finding),
+        settings_(settings),
+        begin_(begin_as_owner_sql(settings.lock_timeout)),
         options_(options) {}
 
   Task<Result<MigratedSchema>> run();
@@ -142,9 +140,10 @@ class SchemaMigrator {
   Task<Result<Step>> apply_in_transaction(const PackMigration& migration);
   Task<Result<void>> execute(const PackMigration& migration, const std::vector<SqlStatement>& statements);
   Task<Result<void>> lift_force();
+  Task<Result<std::string>> protect();
   Task<Result<Step>> refuse();
   bool is_last(const PackMigration& migration) const { return &migration == &bundle_.migrations.back(); }
-  bool must_refuse() const { return on_finding_ == OnFinding::refuse && !result_.findings.empty(); }
+  bool must_refuse() const { return settings_.on_finding == OnFinding::refuse && !result_.findings.empty(); }
   void add(std::vector<Finding> findings) {
     for (Finding& finding : findings) result_.findings.push_back(std::move(finding));
   }
@@ -153,8 +152,10 @@ class SchemaMigrator {
   const std::string schema_;
   const std::string runtime_role_;
   const Bundle& bundle_;
-  const OnFinding on_finding_;
+  const MigrationSettings settings_;
+  const std::string begin_;
   const CallOptions options_;
+  std::string lifted_;  // what lift_force() ran for the current migration
   MigratedSchema result_;
 };
 
@@ -172,9 +173,13 @@ Task<Result<MigratedSchema>> SchemaMigrator::run() {
 // The schema itself, and what its roles need, also where no migration is missing: a clone has another runtime
 // role.
 Task<Result<void>> SchemaMigrator::prepare() {
-  CO_TRY_DO(co_await begin_as_owner(session_, options_));
+  CO_TRY_DO(co_await session_.script(begin_, options_));
   const pg::Statement exists = once(kSchemaExistsSql, list({schema_}));
   CO_TRY(const auto schemas, co_await session_.query(exists, options_));
+  if (schemas.size() == 0 && settings_.missing_schema == MissingSchema::refuse) {
+    CO_TRY_DO(co_await session_.rollback(options_));
+    co_return Error(ErrorCode::not_found, "There is no schema " + schema_);
+  }
   if (schemas.size() == 0) {
     const std::string create = "CREATE SCHEMA IF NOT EXISTS " + pg::quote_name(schema_);
     CO_TRY_DO(co_await session_.script(create, options_));
@@ -187,13 +192,21 @@ Task<Result<void>> SchemaMigrator::prepare() {
       CO_TRY_DO(co_await session_.query(grant, options_));
     }
   }
-  CO_TRY_DO(co_await protect_schema(session_, schema_, runtime_role_, options_));
+  CO_TRY(auto preparation, co_await protect());
+  if (settings_.notes != nullptr) settings_.notes->preparation = std::move(preparation);
   co_return co_await session_.commit(options_);
+}
+
+// Returns what it ran.
+Task<Result<std::string>> SchemaMigrator::protect() {
+  CO_TRY(std::string script, co_await write_protection(session_, schema_, runtime_role_, options_));
+  if (!script.empty()) CO_TRY_DO(co_await session_.script(script, options_));
+  co_return script;
 }
 
 // How many migrations ran here; they must be the first ones of the bundle.
 Task<Result<std::size_t>> SchemaMigrator::count_applied() {
-  CO_TRY_DO(co_await begin_as_owner(session_, options_));
+  CO_TRY_DO(co_await session_.script(begin_, options_));
   const pg::Statement query = once(kAppliedSql, list({schema_}));
   CO_TRY(const auto rows, co_await session_.query(query, options_));
   CO_TRY_DO(co_await session_.commit(options_));
@@ -224,7 +237,7 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
   if (!result_.findings.empty() && result_.findings.back().rule == "migration-statement")
     co_return Step::refused;
 
-  CO_TRY_DO(co_await begin_as_owner(session_, options_));
+  CO_TRY_DO(co_await session_.script(begin_, options_));
   const std::string number = std::to_string(migration.number);
   const pg::Statement record =
       once(kRecordSql, list({schema_, bundle_.manifest.name, number, migration.name, migration.checksum()}));
@@ -238,7 +251,7 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
     if (is_outage(executed.error())) co_return std::move(executed).error();
     CO_TRY_DO(co_await session_.rollback(options_));
     Error failure = failure_of(migration, executed.error());
-    if (on_finding_ == OnFinding::refuse) co_return failure;
+    if (settings_.on_finding == OnFinding::refuse) co_return failure;
     result_.findings.emplace_back("migration-failed", migration.name, failure.message,
                                   "Correct the migration.");
     co_return Step::refused;
@@ -249,6 +262,7 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
 // The script itself, and what it did to the session.
 Task<Result<void>> SchemaMigrator::execute(const PackMigration& migration,
                                            const std::vector<SqlStatement>& statements) {
+  lifted_.clear();
   if (std::ranges::any_of(statements, touches_rows)) CO_TRY_DO(co_await lift_force());
   const std::string enter = "SET LOCAL search_path = " + pg::quote_name(schema_) + ", pg_temp";
   CO_TRY_DO(co_await session_.script(enter, options_));
@@ -265,9 +279,9 @@ Task<Result<void>> SchemaMigrator::lift_force() {
   const pg::Statement query(isolation_catalog(CatalogScope::one_schema) + std::string(kUnforceSql),
                             catalog_parameters(scope), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session_.query(query, options_));
-  const std::string script(rows.text(0, 0));
-  if (script.empty()) co_return Result<void>();
-  co_return co_await session_.script(script, options_);
+  lifted_ = rows.text(0, 0);
+  if (lifted_.empty()) co_return Result<void>();
+  co_return co_await session_.script(lifted_, options_);
 }
 
 // After the script: privileges as the author left them, protection, rules, commit.
@@ -278,13 +292,19 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply_in_transaction(const Pa
          co_await check_isolation(session_, schema_, CheckTime::before_protection, options_));
   add(std::move(privileges));
   if (must_refuse()) co_return co_await refuse();
-  CO_TRY_DO(co_await protect_schema(session_, schema_, runtime_role_, options_));
-  if (on_finding_ == OnFinding::refuse && is_last(migration)) {
+  CO_TRY(auto protection, co_await protect());
+  if (settings_.on_finding == OnFinding::refuse && is_last(migration)) {
     CO_TRY(auto broken, co_await check_isolation(session_, schema_, CheckTime::complete, options_));
     add(std::move(broken));
     if (must_refuse()) co_return co_await refuse();
   }
   CO_TRY_DO(co_await session_.commit(options_));
+  if (settings_.notes != nullptr) {
+    MigrationNotes::Migration& note = settings_.notes->migrations.emplace_back();
+    note.migration = &migration;
+    note.before = lifted_;
+    note.after = std::move(protection);
+  }
   co_return Step::ran;
 }
 
@@ -295,15 +315,30 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::refuse() {
 
 }  // namespace
 
+// A migration that waits for a lock makes everybody behind it wait, too: it gives up and is run again later.
+std::string begin_as_owner_sql(std::chrono::milliseconds lock_timeout) {
+  return "BEGIN; SET LOCAL ROLE tenant_owner; SET LOCAL lock_timeout = " +
+         std::to_string(lock_timeout.count());
+}
+
 Task<Result<void>> begin_as_owner(pg::Session& session, CallOptions options) {
-  static const std::string kSql(kBeginSql);
+  static const std::string kSql = begin_as_owner_sql(MigrationSettings().lock_timeout);
   return session.script(kSql, options);
 }
 
 Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
                                             std::string runtime_role, const Bundle& bundle,
                                             OnFinding on_finding, CallOptions options) {
-  SchemaMigrator migrator(session, std::move(schema), std::move(runtime_role), bundle, on_finding, options);
+  MigrationSettings settings;
+  settings.on_finding = on_finding;
+  co_return co_await migrate_schema(session, std::move(schema), std::move(runtime_role), bundle, settings,
+                                    options);
+}
+
+Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
+                                            std::string runtime_role, const Bundle& bundle,
+                                            MigrationSettings settings, CallOptions options) {
+  SchemaMigrator migrator(session, std::move(schema), std::move(runtime_role), bundle, settings, options);
   co_return co_await migrator.run();
 }
 

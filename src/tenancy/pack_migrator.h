@@ -6,6 +6,7 @@
 // that transaction (other roles keep it), so that UPDATE fills a new column for every tenant.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -27,14 +28,40 @@ struct MigratedSchema {
   std::vector<Finding> findings;  // empty unless something was refused or collected
 };
 
+// What was done in a schema beyond the text of the migrations, as SQL that names the schema.
+struct MigrationNotes {
+  struct Migration {
+    const PackMigration* migration = nullptr;
+    std::string before, after;  // in its transaction
+  };
+  std::string preparation;  // before the first
+  std::vector<Migration> migrations;
+};
+
+// A schema that is not there: the first migration of all makes it; an upgrade must not bring back that of a
+// tenant which was deleted meanwhile.
+enum class MissingSchema { create, refuse };
+
+struct MigrationSettings {
+  OnFinding on_finding = OnFinding::refuse;
+  MissingSchema missing_schema = MissingSchema::create;
+  std::chrono::milliseconds lock_timeout{30'000};
+  MigrationNotes* notes = nullptr;  // null: nobody wants to know
+};
+
 // Creates the schema if it is missing, runs what is missing, protects, grants to `runtime_role` ("" = to
 // nobody). Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with
-// OnFinding::refuse).
+// OnFinding::refuse), not_found (with MissingSchema::refuse).
 Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
                                             std::string runtime_role, const Bundle& bundle,
                                             OnFinding on_finding, CallOptions options);
 
-// BEGIN as tenant_owner.
+Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
+                                            std::string runtime_role, const Bundle& bundle,
+                                            MigrationSettings settings, CallOptions options);
+
+// The first words of every transaction here: BEGIN as tenant_owner.
+std::string begin_as_owner_sql(std::chrono::milliseconds lock_timeout);
 Task<Result<void>> begin_as_owner(pg::Session& session, CallOptions options);
 
 // pack_refused, with a field for each finding.

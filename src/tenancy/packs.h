@@ -1,13 +1,9 @@
-// Installing and upgrading packs: migrate, protect, check, in every database and schema where the pack lives.
+// Packs and the rules that they keep: protect, check, prepare a schema, read what is installed.
 //
-// Order of an install or upgrade: (1) a scratch database gets everything and is checked; a pack that breaks a
-// rule stops here and nothing else was touched; (2) the template database; (3) the pool database; (4) every
-// schema-tier tenant; (5) every database-tier tenant. Each target records its migrations in
-// rowhouse.pack_migrations in the same transaction, so running it again continues where it stopped. One run
-// per pack at a time (advisory lock).
+// Installing and upgrading a pack everywhere is pack_upgrade.h. Each schema records its migrations in
+// rowhouse.pack_migrations in the same transaction, so running them again continues where it stopped.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,17 +49,6 @@ Task<Result<Pack>> load_pack(pg::Session& session, const std::string& schema, Ma
 std::string pool_database_name(std::string_view pack);      // "rowhouse_pool_isp_monitor"
 std::string template_database_name(std::string_view pack);  // "rowhouse_template_isp_monitor"
 
-struct InstallReport {
-  std::string pack, from_version, to_version;
-  std::vector<std::string> migrated;  // targets that changed: "template", "pool", tenant slugs
-  std::size_t unchanged = 0;
-  std::vector<std::pair<std::string, std::string>> failed;  // target, why; run again after mending
-};
-
-// Whether an upgrade begins with looking for errors in every place where the pack is installed (see lint.h).
-enum class LintFirst { yes, no };
-inline constexpr std::string_view kLintRefused = "lint";
-
 class PackStore {
  public:
   // `platform`: pool on the platform database as platform_service.
@@ -73,11 +58,6 @@ class PackStore {
 
   // Check alone, in a scratch database that is dropped again. Empty: the pack may be installed.
   Task<Result<std::vector<Finding>>> check(const Bundle& bundle, CallOptions options);
-  // Error pack_refused carries the findings as fields; those of the linter, in what is about to be upgraded,
-  // with the detail kLintRefused. `progress` may be empty.
-  Task<Result<InstallReport>> install(const Bundle& bundle,
-                                      std::function<void(std::string_view target)> progress,
-                                      CallOptions options, LintFirst lint = LintFirst::yes);
   // Runs what is missing of a pack's migrations in one schema, protects it, and grants it to `runtime_role`.
   // Returns the number of migrations that ran.
   Task<Result<int>> prepare_schema(const std::string& database, const std::string& schema,

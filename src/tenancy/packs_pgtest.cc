@@ -6,8 +6,11 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "observe/log.h"
+#include "operations/engine.h"
 #include "pg/quote.h"
 #include "tenancy/pack_fixture.h"
+#include "tenancy/pack_upgrade.h"
 #include "tenancy/tenant.h"
 #include "testing/postgres.h"
 
@@ -54,9 +57,19 @@ class Packs : public ::testing::Test {
   Packs()
       : platform_pool_(shared_->executor, platform_options()),
         guard_(shared_->cluster, platform_pool_),
-        store_(shared_->cluster, platform_pool_, guard_) {}
+        store_(shared_->cluster, platform_pool_, guard_),
+        engine_(
+            shared_->executor, platform_pool_, observe::process_log(),
+            [](std::string prefix, std::string own, CallOptions options) {
+              return shared_->cluster.end_sessions(std::move(prefix), std::move(own), options);
+            },
+            engine_options()),
+        upgrades_(shared_->cluster, platform_pool_, guard_, store_, engine_) {
+    engine_.start(operations::Engine::Duty::own);
+  }
 
   ~Packs() override {
+    net::run_until_done(shared_->executor, engine_.stop());
     for (const std::string& role : roles_) server_sql("DROP OWNED BY " + role, "postgres");
     testing::BlockingSql sql(testing::superuser("postgres"));
     for (const auto& row :
@@ -65,7 +78,7 @@ class Packs : public ::testing::Test {
     }
     for (const std::string& role : roles_) sql.run("DROP ROLE " + role);
     testing::BlockingSql platform(testing::superuser(kPlatformDatabase));
-    platform.run("DELETE FROM platform.tenants; DELETE FROM platform.packs");
+    platform.run("DELETE FROM platform.operations; DELETE FROM platform.tenants; DELETE FROM platform.packs");
   }
 
   template <class T>
@@ -81,11 +94,13 @@ class Packs : public ::testing::Test {
   }
 
   Result<InstallReport> install(const Bundle& bundle) {
-    return run(store_.install(bundle, nullptr, testing::patient()));
+    return run(upgrades_.install(bundle, UpgradeOptions(), "tester", testing::patient()));
   }
   // Where tenants were put there by hand, or somebody broke one on purpose, lint would refuse.
   Result<InstallReport> install_unlinted(const Bundle& bundle) {
-    return run(store_.install(bundle, nullptr, testing::patient(), LintFirst::no));
+    UpgradeOptions options;
+    options.lint = LintFirst::no;
+    return run(upgrades_.install(bundle, options, "tester", testing::patient()));
   }
   std::vector<std::string> check(const Bundle& bundle) {
     const auto findings = run(store_.check(bundle, testing::patient()));
@@ -143,6 +158,7 @@ class Packs : public ::testing::Test {
   }
 
   PackStore& store() { return store_; }
+  PackUpgrades& upgrades() { return upgrades_; }
   static Cluster& cluster() { return shared_->cluster; }
 
  private:
@@ -155,11 +171,18 @@ class Packs : public ::testing::Test {
     options.parameters = shared_->cluster.as(kPlatformRole, kPlatformDatabase);
     return options;
   }
+  static operations::EngineOptions engine_options() {
+    operations::EngineOptions options;
+    options.node = "packs-test";
+    return options;
+  }
 
   static Shared* shared_;
   pg::Pool platform_pool_;
   ContextGuard guard_;
   PackStore store_;
+  operations::Engine engine_;
+  PackUpgrades upgrades_;
   std::vector<std::string> roles_;
 };
 
@@ -235,17 +258,18 @@ TEST_F(Packs, LeftoversOfADeadServerAreSweptAndRecentOnesAreNot) {
 }
 
 TEST_F(Packs, InstallMakesTemplateAndPoolAndIsIdempotent) {
-  std::vector<std::string> progress;
-  const Bundle bundle = fixture::bundle();
-  const auto first = run(store().install(
-      bundle, [&](std::string_view target) { progress.emplace_back(target); }, testing::patient()));
+  const auto first = install(fixture::bundle());
   ASSERT_TRUE(first.ok()) << words_of(first);
   EXPECT_EQ(first->pack, "mini");
   EXPECT_EQ(first->from_version, "");
   EXPECT_EQ(first->to_version, "1.0.0");
   EXPECT_THAT(first->migrated, ElementsAre("template", "pool"));
   EXPECT_THAT(first->failed, IsEmpty());
-  EXPECT_THAT(progress, ElementsAre("check", "template", "pool"));
+  EXPECT_EQ(
+      value(
+          "SELECT string_agg(name, ' ' ORDER BY ordinal) FROM platform.operation_steps WHERE status = 'done'",
+          kPlatformDatabase),
+      "upload check migrate_template migrate_pool store list_tenants canary migrate_tenants finish");
 
   const auto begin = std::chrono::steady_clock::now();
   const auto second = install(fixture::bundle());
@@ -253,6 +277,8 @@ TEST_F(Packs, InstallMakesTemplateAndPoolAndIsIdempotent) {
   EXPECT_THAT(second->migrated, IsEmpty());
   EXPECT_EQ(second->unchanged, 2U);
   EXPECT_EQ(second->from_version, "1.0.0");
+  EXPECT_EQ(value("SELECT count(*) FROM platform.operations", kPlatformDatabase), "1")
+      << "nothing to do is no operation";
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2))
       << "nothing to do must cost nothing";
 

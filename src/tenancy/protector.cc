@@ -50,17 +50,22 @@ SELECT COALESCE(pg_catalog.string_agg(sql, E';\n' ORDER BY step, subject, sql), 
 
 }  // namespace
 
-Task<Result<void>> protect_schema(pg::Session& session, const std::string& schema,
-                                  const std::string& runtime_role, CallOptions options) {
+Task<Result<std::string>> write_protection(pg::Session& session, std::string schema, std::string runtime_role,
+                                           CallOptions options) {
   CO_TRY_DO(co_await use_catalog_search_path(session, options));
   SchemaScope scope;
-  scope.schema = schema;
-  scope.runtime_role = runtime_role;
+  scope.schema = std::move(schema);
+  scope.runtime_role = std::move(runtime_role);
   static const std::string kSql =
       isolation_catalog(CatalogScope::one_schema) + std::string(kGrantCatalog) + std::string(kStatements);
   const pg::Statement plan(kSql, catalog_parameters(scope), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(plan, options));
-  const std::string script(rows.text(0, 0));
+  co_return std::string(rows.text(0, 0));
+}
+
+Task<Result<void>> protect_schema(pg::Session& session, const std::string& schema,
+                                  const std::string& runtime_role, CallOptions options) {
+  CO_TRY(const std::string script, co_await write_protection(session, schema, runtime_role, options));
   if (script.empty()) co_return Result<void>();
   co_return co_await session.script(script, options);
 }

@@ -14,10 +14,6 @@ using namespace std::chrono_literals;
 
 // Of all nodes and workers together, to one tenant's own database.
 constexpr int kMaxTenantConnections = 50;
-// A template that somebody is connected to (a pack being upgraded) cannot be cloned right now.
-constexpr int kCloneAttempts = 20;
-constexpr auto kCloneRetryAfter = 150ms;
-constexpr std::string_view kObjectInUse = "55006";
 // Requests that were let in before the tenant's status changed; longer than their statement timeout.
 constexpr auto kRunningRequestsPatience = 10s;
 constexpr auto kRunningRequestsPause = 25ms;
@@ -29,6 +25,8 @@ constexpr std::string_view kQuietSql =
     "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = "
     "'panic';\n";
 
+constexpr std::string_view kRoleExistsSql = "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1";
+constexpr std::string_view kDatabaseExistsSql = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
 constexpr std::string_view kNowSql = "SELECT pg_catalog.clock_timestamp()";
 constexpr std::string_view kRunningSql = R"(
 SELECT FROM pg_catalog.pg_stat_activity
@@ -47,9 +45,23 @@ pg::Statement statement(std::string_view sql, pg::Params params = {}) {
   return pg::Statement(std::string(sql), std::move(params), pg::Access::write, pg::Reuse::once);
 }
 
+pg::Statement about(std::string_view sql, const std::string& name) {
+  pg::Params params;
+  params.emplace_back(name);
+  return statement(sql, std::move(params));
+}
+
 Error left_behind(const Tenant& tenant, std::string_view what) {
-  return Error(ErrorCode::internal, "tenant " + tenant.slug + " is not wholly removed, " + std::string(what) +
-                                        " is left; delete it again");
+  return Error(ErrorCode::internal,
+               "tenant " + tenant.slug + " is not wholly removed, " + std::string(what) + " is left");
+}
+
+// Schemas that may hold rows of a tenant.
+std::vector<std::string> schemas_of(const Tenant& tenant) {
+  std::vector<std::string> schemas;
+  schemas.emplace_back(kRowhouseSchema);
+  schemas.push_back(tenant.placement.schema);
+  return schemas;
 }
 
 std::string create_role_sql(const Cluster& cluster, const std::string& role) {
@@ -74,83 +86,91 @@ std::string hand_over_sql(const std::string& schema, const std::string& role) {
 
 }  // namespace
 
-Task<Result<void>> Provisioner::create(const Tenant& tenant, const Bundle& bundle, CallOptions options) {
-  switch (tenant.placement.tier) {
-    case Tier::pool:
-      break;
-    case Tier::schema:
-      return create_schema(tenant, bundle, options);
-    case Tier::database:
-      return create_database(tenant, bundle, options);
-  }
-  const auto nothing = []() -> Task<Result<void>> { co_return Result<void>(); };
-  return nothing();
+// ---------------------------------------------------------------------------------------- schema tier
+
+Task<Result<void>> Provisioner::create_schema(const Tenant& tenant, CallOptions options) {
+  const std::string create = "SET ROLE " + pg::quote_name(kOwnerRole) + "; CREATE SCHEMA IF NOT EXISTS " +
+                             pg::quote_name(tenant.placement.schema) + "; RESET ROLE";
+  CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
+  co_return co_await session.script(create, options);
 }
 
-Task<Result<void>> Provisioner::create_schema(const Tenant& tenant, const Bundle& bundle,
-                                              CallOptions options) {
-  const auto& placement = tenant.placement;
-  {
-    const std::string create = "SET ROLE " + pg::quote_name(kOwnerRole) + "; CREATE SCHEMA " +
-                               pg::quote_name(placement.schema) + "; RESET ROLE";
-    CO_TRY(auto session, co_await cluster_.migrator(placement.database, options));
-    CO_TRY_DO(co_await session.script(create, options));
-  }
-  CO_TRY_DO(
-      co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
+Task<Result<void>> Provisioner::drop_schema(const Tenant& tenant, CallOptions options) {
+  const std::string drop = "SET ROLE " + pg::quote_name(kOwnerRole) + "; DROP SCHEMA IF EXISTS " +
+                           pg::quote_name(tenant.placement.schema) + " CASCADE";
+  const auto forget = about(kForgetMigrationsSql, tenant.placement.schema);
+  CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
+  CO_TRY_DO(co_await session.script(drop, options));
+  CO_TRY_DO(co_await session.query(forget, options));
   co_return Result<void>();
 }
 
-Task<Result<void>> Provisioner::clone_template(const Tenant& tenant, CallOptions options) {
+// -------------------------------------------------------------------------------------- database tier
+
+// The names end in random digits of the tenant's id: what is there already was made by an attempt before.
+Task<Result<void>> Provisioner::create_role(const Tenant& tenant, CallOptions options) {
   const std::string quiet(kQuietSql);
-  const std::string create_role = create_role_sql(cluster_, tenant.placement.role);
-  // wal_log copies through the buffers: a checkpoint before and after, as file_copy needs, would hold
-  // everybody up.
-  const std::string create_database = "CREATE DATABASE " + pg::quote_name(tenant.placement.database) +
-                                      " OWNER " + pg::quote_name(kOwnerRole) + " TEMPLATE " +
-                                      pg::quote_name(template_database_name(tenant.pack_name)) +
-                                      " STRATEGY wal_log";
+  const std::string create = create_role_sql(cluster_, tenant.placement.role);
+  const auto exists = about(kRoleExistsSql, tenant.placement.role);
   CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
+  CO_TRY(const auto existing, co_await server.query(exists, options));
+  if (existing.size() > 0) co_return Result<void>();
   CO_TRY_DO(co_await server.script(quiet, options));
-  CO_TRY_DO(co_await server.script(create_role, options));
-  for (int attempt = 1;; ++attempt) {
-    auto created = co_await server.script(create_database, options);
-    if (created.ok()) co_return created;
-    if (created.error().detail(pg::kSqlState) != kObjectInUse || attempt == kCloneAttempts) co_return created;
-    co_await net::sleep_for(cluster_.executor(), kCloneRetryAfter);
-  }
+  co_return co_await server.script(create, options);
 }
 
-Task<Result<void>> Provisioner::hand_over_to_own_role(const Tenant& tenant, CallOptions options) {
+Task<Result<void>> Provisioner::create_database(const Tenant& tenant, CallOptions options) {
+  // wal_log copies through the buffers: a checkpoint before and after, as file_copy needs, would hold
+  // everybody up.
+  const std::string create = "CREATE DATABASE " + pg::quote_name(tenant.placement.database) + " OWNER " +
+                             pg::quote_name(kOwnerRole) + " TEMPLATE " +
+                             pg::quote_name(template_database_name(tenant.pack_name)) + " STRATEGY wal_log";
+  const auto exists = about(kDatabaseExistsSql, tenant.placement.database);
+  CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
+  CO_TRY(const auto existing, co_await server.query(exists, options));
+  if (existing.size() > 0) co_return Result<void>();
+  co_return co_await server.script(create, options);
+}
+
+Task<Result<void>> Provisioner::grant_database(const Tenant& tenant, CallOptions options) {
+  return cluster_.apply_database_privileges(tenant.placement.database, tenant.placement.role, options);
+}
+
+Task<Result<void>> Provisioner::hand_over(const Tenant& tenant, CallOptions options) {
   const std::string script = hand_over_sql(tenant.placement.schema, tenant.placement.role);
   CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
   co_return co_await session.script(script, options);
 }
 
-Task<Result<void>> Provisioner::create_database(const Tenant& tenant, const Bundle& bundle,
-                                                CallOptions options) {
+Task<Result<void>> Provisioner::guard_database(const Tenant& tenant, CallOptions options) {
+  return packs_.guard().bring(tenant.placement.database, options);
+}
+
+Task<Result<void>> Provisioner::drop_database(const Tenant& tenant, CallOptions options) {
+  return cluster_.drop_database(tenant.placement.database, options);
+}
+
+Task<Result<void>> Provisioner::drop_role(const Tenant& tenant, CallOptions options) {
+  const std::string drop = "DROP ROLE IF EXISTS " + pg::quote_name(tenant.placement.role);
+  CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
+  co_return co_await server.script(drop, options);
+}
+
+// ------------------------------------------------------------------------------------------------ both
+
+// After a clone this migrates only if the pack was upgraded after the template had been copied.
+Task<Result<void>> Provisioner::prepare_schema(const Tenant& tenant, const Bundle& bundle,
+                                               CallOptions options) {
   const auto& placement = tenant.placement;
-  CO_TRY_DO(co_await clone_template(tenant, options));
-  CO_TRY_DO(co_await cluster_.apply_database_privileges(placement.database, placement.role, options));
-  CO_TRY_DO(co_await hand_over_to_own_role(tenant, options));
-  // The clone has the keys of the template; it gets its own.
-  CO_TRY_DO(co_await packs_.guard().bring(placement.database, options));
-  // Protects and grants; and migrates, if the pack was upgraded after the template had been copied.
   CO_TRY_DO(
       co_await packs_.prepare_schema(placement.database, placement.schema, placement.role, bundle, options));
   co_return Result<void>();
 }
 
-Task<Result<void>> Provisioner::remove(const Tenant& tenant, CallOptions options) {
-  if (tenant.placement.tier == Tier::database) co_return co_await remove_database(tenant, options);
-  CO_TRY_DO(co_await wait_for_running_requests(tenant, options));
-  if (tenant.placement.tier == Tier::schema) CO_TRY_DO(co_await remove_schema(tenant, options));
-  co_return co_await remove_pool_rows(tenant, options);
-}
+// ------------------------------------------------------------------------------------ pool and schema
 
-// A request that was let in just before the tenant was closed could write after its rows were deleted. There
-// is no telling whose transaction is whose, so all that are older than this moment are waited for; they are
-// short.
+// There is no telling whose transaction is whose, so all that are older than this moment are waited for; they
+// are short.
 Task<Result<void>> Provisioner::wait_for_running_requests(const Tenant& tenant, CallOptions options) {
   CO_TRY(auto session, co_await cluster_.administrator(kMaintenanceDatabase, options));
   const auto now_statement = statement(kNowSql);
@@ -169,50 +189,46 @@ Task<Result<void>> Provisioner::wait_for_running_requests(const Tenant& tenant, 
   co_return Result<void>();
 }
 
-Task<Result<void>> Provisioner::remove_pool_rows(const Tenant& tenant, CallOptions options) {
-  std::vector<std::string> schemas;
-  schemas.emplace_back(kRowhouseSchema);
-  if (tenant.placement.tier == Tier::pool) schemas.push_back(tenant.placement.schema);
-  {
-    CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
-    RowEraser eraser(session, packs_.guard(), tenant.placement.database, tenant.id);
-    CO_TRY_DO(co_await eraser.erase(schemas, options));
-  }
+// ------------------------------------------------------------------------------------------ every tier
+
+Task<Result<void>> Provisioner::erase_rows(const Tenant& tenant, CallOptions options) {
+  auto schemas = schemas_of(tenant);
+  CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
+  RowEraser eraser(session, packs_.guard(), tenant.placement.database, tenant.id);
+  co_return co_await eraser.erase(std::move(schemas), options);
+}
+
+Task<Result<void>> Provisioner::prove_no_rows(const Tenant& tenant, CallOptions options) {
+  auto schemas = schemas_of(tenant);
   auto parameters = cluster_.as(kBackupRole, tenant.placement.database);
   CO_TRY(auto auditor, co_await pg::connect(cluster_.executor(), std::move(parameters), options));
-  CO_TRY(const auto left, co_await tables_with_rows_of(auditor, tenant.id.to_string(), schemas, options));
+  CO_TRY(const auto left,
+         co_await tables_with_rows_of(auditor, tenant.id.to_string(), std::move(schemas), options));
   if (!left.empty()) co_return left_behind(tenant, "a row in " + left.front());
   co_return Result<void>();
 }
 
-Task<Result<void>> Provisioner::remove_schema(const Tenant& tenant, CallOptions options) {
-  pg::Params params;
-  params.emplace_back(tenant.placement.schema);
-  const std::string drop = "SET ROLE " + pg::quote_name(kOwnerRole) + "; DROP SCHEMA IF EXISTS " +
-                           pg::quote_name(tenant.placement.schema) + " CASCADE";
-  const auto forget = statement(kForgetMigrationsSql, params);
-  const auto proof = statement(kSchemaLeftSql, params);
-  CO_TRY(auto session, co_await cluster_.migrator(tenant.placement.database, options));
-  CO_TRY_DO(co_await session.script(drop, options));
-  CO_TRY_DO(co_await session.query(forget, options));
-  CO_TRY(const auto left, co_await session.query(proof, options));
-  if (left.size() > 0) co_return left_behind(tenant, left.text(0, 0));
-  co_return Result<void>();
-}
-
-Task<Result<void>> Provisioner::remove_database(const Tenant& tenant, CallOptions options) {
+Task<Result<void>> Provisioner::prove_nothing_is_left(const Tenant& tenant, CallOptions options) {
   const auto& placement = tenant.placement;
-  CO_TRY_DO(co_await cluster_.drop_database(placement.database, options));
-  const std::string drop_role = "DROP ROLE IF EXISTS " + pg::quote_name(placement.role);
-  pg::Params params;
-  params.emplace_back(placement.database);
-  params.emplace_back(placement.role);
-  const auto proof = statement(kDatabaseLeftSql, std::move(params));
-  CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
-  CO_TRY_DO(co_await server.script(drop_role, options));
-  CO_TRY(const auto left, co_await server.query(proof, options));
-  if (left.size() > 0) co_return left_behind(tenant, left.text(0, 0));
-  co_return Result<void>();
+  if (placement.tier == Tier::database) {
+    pg::Params params;
+    params.emplace_back(placement.database);
+    params.emplace_back(placement.role);
+    const auto proof = statement(kDatabaseLeftSql, std::move(params));
+    CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
+    CO_TRY(const auto left, co_await server.query(proof, options));
+    if (left.size() > 0) co_return left_behind(tenant, left.text(0, 0));
+    co_return Result<void>();
+  }
+  if (placement.tier == Tier::schema) {
+    const std::string become_owner = "SET ROLE " + pg::quote_name(kOwnerRole);
+    const auto proof = about(kSchemaLeftSql, placement.schema);
+    CO_TRY(auto session, co_await cluster_.migrator(placement.database, options));
+    CO_TRY_DO(co_await session.script(become_owner, options));
+    CO_TRY(const auto left, co_await session.query(proof, options));
+    if (left.size() > 0) co_return left_behind(tenant, left.text(0, 0));
+  }
+  co_return co_await prove_no_rows(tenant, options);
 }
 
 }  // namespace rowhouse::tenancy

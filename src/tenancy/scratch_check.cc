@@ -200,14 +200,59 @@ void drop_duplicates(Findings& findings) {
 
 bool is_failure(const Finding& finding) { return finding.rule.starts_with("migration-"); }
 
+Task<Result<SchemaContract>> look_at_contract(pg::Session& session, CallOptions options) {
+  CO_TRY_DO(co_await begin_as_owner(session, options));
+  CO_TRY(auto contract, co_await read_contract(session, std::string(kSharedSchema), options));
+  CO_TRY_DO(co_await session.rollback(options));
+  co_return contract;
+}
+
+Finding unwanted_contract(const PackMigration& migration) {
+  return Finding("contract-not-asked-for", migration.name,
+                 "the migration takes away what an earlier version had (its first line says so)",
+                 "Upgrade with --contract once nobody uses the old any more.");
+}
+
+// What is released at once, then one new migration after the other, each compared with what was there before
+// it.
+Task<Result<MigratedSchema>> migrate_step_by_step(pg::Session& session, const Bundle& bundle,
+                                                  ScratchUpgrade upgrade, Findings& breaking,
+                                                  CallOptions options) {
+  const std::string schema(kSharedSchema);
+  const std::string runtime(kRuntimeRole);
+  if (upgrade.released == 0 || upgrade.released >= bundle.migrations.size())
+    co_return co_await migrate_schema(session, schema, runtime, bundle, OnFinding::collect, options);
+  Bundle part = bundle;
+  part.migrations.erase(part.migrations.begin() + static_cast<std::ptrdiff_t>(upgrade.released),
+                        part.migrations.end());
+  CO_TRY(auto all, co_await migrate_schema(session, schema, runtime, part, OnFinding::collect, options));
+  for (std::size_t i = upgrade.released; i < bundle.migrations.size() && all.findings.empty(); ++i) {
+    const PackMigration& migration = bundle.migrations[i];
+    CO_TRY(const SchemaContract before, co_await look_at_contract(session, options));
+    part.migrations.push_back(migration);
+    CO_TRY(auto one, co_await migrate_schema(session, schema, runtime, part, OnFinding::collect, options));
+    CO_TRY(const SchemaContract after, co_await look_at_contract(session, options));
+    all.migrations_run += one.migrations_run;
+    append(all.findings, std::move(one.findings));
+    if (!is_contract(migration)) {
+      append(breaking, find_breaking_changes(migration, before, after));
+    } else if (upgrade.contract == Contract::refused) {
+      breaking.push_back(unwanted_contract(migration));
+    }
+  }
+  co_return all;
+}
+
 // The first schema: the rules. Then one of another name: does it work there, and leave everything else alone?
-Task<Result<Findings>> check_in(pg::Session& session, const Bundle& bundle, CallOptions options) {
+Task<Result<Findings>> check_in(pg::Session& session, const Bundle& bundle, ScratchUpgrade upgrade,
+                                CallOptions options) {
   const std::string schema(kSharedSchema);
   const std::string other(kOtherSchema);
   const std::string runtime(kRuntimeRole);
 
   CO_TRY(const auto untouched, co_await read_surroundings(session, schema, other, options));
-  CO_TRY(auto first, co_await migrate_schema(session, schema, runtime, bundle, OnFinding::collect, options));
+  Findings breaking;
+  CO_TRY(auto first, co_await migrate_step_by_step(session, bundle, upgrade, breaking, options));
   CO_TRY(const auto after_first, co_await read_surroundings(session, schema, other, options));
   Findings findings;
   add_changes(findings, untouched, after_first, "");
@@ -235,14 +280,15 @@ Task<Result<Findings>> check_in(pg::Session& session, const Bundle& bundle, Call
   Findings changes;
   if (findings.empty()) add_changes(changes, before_second, after_second, ", or names its schema");
   append(findings, std::move(changes));
+  append(findings, std::move(breaking));  // last: the other schema is looked at when nothing else is wrong
   co_return findings;
 }
 
 Task<Result<Findings>> check_in_database(const Cluster& cluster, const std::string& database,
-                                         const Bundle& bundle, CallOptions options) {
+                                         const Bundle& bundle, ScratchUpgrade upgrade, CallOptions options) {
   CO_TRY_DO(co_await cluster.create_tenant_data_database(database, options));
   CO_TRY(auto session, co_await cluster.migrator(database, options));
-  co_return co_await check_in(session, bundle, options);
+  co_return co_await check_in(session, bundle, upgrade, options);
 }
 
 // Databases that a check left behind when its server died.
@@ -255,7 +301,9 @@ Task<Result<void>> sweep(const Cluster& cluster, pg::Session& administrator, Cal
   co_return Result<void>();
 }
 
-Task<Result<std::string>> choose_name(const Cluster& cluster, CallOptions options) {
+}  // namespace
+
+Task<Result<std::string>> new_scratch_name(const Cluster& cluster, CallOptions options) {
   CO_TRY(auto administrator, co_await cluster.administrator(kMaintenanceDatabase, options));
   CO_TRY_DO(co_await sweep(cluster, administrator, options));
   const pg::Statement query(std::string(kNewNameSql), pg::Params(), pg::Access::read, pg::Reuse::once);
@@ -263,16 +311,24 @@ Task<Result<std::string>> choose_name(const Cluster& cluster, CallOptions option
   co_return std::string(rows.text(0, 0)) + to_hex(crypto::random_bytes(kRandomBytes));
 }
 
-}  // namespace
-
-Task<Result<Findings>> check_in_scratch_database(const Cluster& cluster, const Bundle& bundle,
-                                                 CallOptions options) {
-  CO_TRY(const std::string database, co_await choose_name(cluster, options));
-  auto findings = co_await check_in_database(cluster, database, bundle, options);
+Task<Result<Findings>> check_in_scratch(const Cluster& cluster, std::string database, const Bundle& bundle,
+                                        ScratchUpgrade upgrade, CallOptions options) {
+  auto findings = co_await check_in_database(cluster, database, bundle, upgrade, options);
   const CallOptions clean_up{deadline_in(kCleanUpPatience), nullptr};
   CO_TRY_DO(co_await cluster.drop_database(database, clean_up));
   if (findings.ok()) drop_duplicates(*findings);
   co_return findings;
+}
+
+Task<Result<Findings>> check_in_scratch(const Cluster& cluster, std::string database, const Bundle& bundle,
+                                        CallOptions options) {
+  return check_in_scratch(cluster, std::move(database), bundle, ScratchUpgrade(), options);
+}
+
+Task<Result<Findings>> check_in_scratch_database(const Cluster& cluster, const Bundle& bundle,
+                                                 CallOptions options) {
+  CO_TRY(std::string database, co_await new_scratch_name(cluster, options));
+  co_return co_await check_in_scratch(cluster, std::move(database), bundle, ScratchUpgrade(), options);
 }
 
 }  // namespace rowhouse::tenancy

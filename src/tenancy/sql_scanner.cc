@@ -50,7 +50,11 @@ class Scanner {
       return;
     } else {
       if (c == '\n') ++line_;
-      if (c != ' ' && c != '\t' && c != '\r' && c != '\n') note("");
+      if (c == '(' || c == ')' || c == ',') {
+        note(std::string(1, c));
+      } else if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
+        note("");
+      }
       ++position_;
     }
     escapes_ = false;
@@ -118,14 +122,15 @@ class Scanner {
     last_word_ = text;
   }
 
-  // A part of the current statement; "" for anything that is no bare word.
+  // A part of the current statement, as in SqlStatement::parts.
   void note(const std::string& text) {
     if (in_body_) {
       at_start_ = false;
       return;
     }
     if (count_ == 0) current_.line = line_;
-    if (count_ < 3) current_.words[count_] = text;
+    if (count_ < 3 && !text.empty() && is_word_start(text[0])) current_.words[count_] = text;
+    current_.parts.push_back(text);
     ++count_;
   }
 
@@ -148,6 +153,51 @@ class Scanner {
   bool at_start_ = false;  // of a statement within that body
   std::vector<SqlStatement> statements_;
 };
+
+using Parts = std::vector<std::string>;
+
+template <std::size_t size>
+bool is_one_of(std::string_view word, const std::array<std::string_view, size>& words) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+bool creates_definition(const Parts& parts) {
+  constexpr std::array<std::string_view, 5> kBefore = {"CREATE", "OR", "REPLACE", "UNIQUE", "CONSTRAINT"};
+  constexpr std::array<std::string_view, 8> kObjects = {"INDEX",   "VIEW", "FUNCTION", "PROCEDURE",
+                                                        "TRIGGER", "TYPE", "DOMAIN",   "SEQUENCE"};
+  constexpr std::array<std::string_view, 4> kSources = {"WITH", "VALUES", "TABLE", "EXECUTE"};
+  const auto object =
+      std::ranges::find_if(parts, [&](const auto& part) { return !is_one_of(part, kBefore); });
+  if (object == parts.end()) return false;
+  if (*object != "TABLE") return is_one_of(*object, kObjects);
+  // CREATE TABLE … AS: its query is a SELECT, or one of few others after AS.
+  for (auto part = object; part != parts.end(); ++part) {
+    if (*part == "SELECT") return false;
+    if (*part == "AS" && part + 1 != parts.end() && is_one_of(*(part + 1), kSources)) return false;
+  }
+  return true;
+}
+
+// Whether the words after DEFAULT call nothing that could run queries of its own.
+bool is_plain_default(Parts::const_iterator from, Parts::const_iterator end) {
+  constexpr std::array<std::string_view, 8> kKnown = {
+      "NOW", "GEN_RANDOM_UUID", "CLOCK_TIMESTAMP", "CHECK", "NUMERIC", "VARCHAR", "CHAR", "IN"};
+  for (auto part = from; part != end && part + 1 != end; ++part) {
+    if (*(part + 1) == "(" && !part->empty() && is_word_start((*part)[0]) && !is_one_of(*part, kKnown))
+      return false;
+  }
+  return true;
+}
+
+bool alters_definition(const Parts& parts) {
+  constexpr std::array<std::string_view, 9> kMayQuery = {
+      "REFERENCES", "FOREIGN", "CONSTRAINT", "VALIDATE", "ATTACH", "TYPE", "USING", "SELECT", "AS"};
+  if (std::ranges::any_of(parts, [&](const auto& part) { return is_one_of(part, kMayQuery); })) return false;
+  for (auto part = parts.begin(); part != parts.end(); ++part) {
+    if (*part == "DEFAULT" && !is_plain_default(part, parts.end())) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -173,9 +223,16 @@ std::string_view fault_of_statement(const SqlStatement& statement) {
 }
 
 bool touches_rows(const SqlStatement& statement) {
-  constexpr std::array<std::string_view, 9> kRowStatements = {"INSERT", "UPDATE", "DELETE", "MERGE",   "WITH",
-                                                              "SELECT", "DO",     "CALL",   "TRUNCATE"};
-  return std::ranges::find(kRowStatements, statement.words[0]) != kRowStatements.end();
+  constexpr std::array<std::string_view, 7> kHarmless = {"COMMENT", "DROP",  "GRANT", "REVOKE",
+                                                         "SET",     "RESET", "LOCK"};
+  constexpr std::array<std::string_view, 7> kAltered = {"TYPE",      "VIEW",    "FUNCTION", "SEQUENCE",
+                                                        "PROCEDURE", "TRIGGER", "INDEX"};
+  const std::string& first = statement.words[0];
+  if (is_one_of(first, kHarmless)) return false;
+  if (first == "CREATE") return !creates_definition(statement.parts);
+  if (first != "ALTER") return true;
+  if (statement.words[1] == "TABLE") return !alters_definition(statement.parts);
+  return !is_one_of(statement.words[1], kAltered);
 }
 
 }  // namespace rowhouse::tenancy

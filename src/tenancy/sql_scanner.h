@@ -17,6 +17,8 @@ namespace rowhouse::tenancy {
 struct SqlStatement {
   std::size_t line = 0;              // from 1
   std::array<std::string, 3> words;  // the first three, upper case; "" when there are fewer
+  // All parts: words in upper case, "(", ")", ","; "" for anything else (strings, quoted names, operators).
+  std::vector<std::string> parts;
 };
 
 std::vector<SqlStatement> scan_statements(std::string_view sql);
@@ -25,7 +27,9 @@ std::vector<SqlStatement> scan_statements(std::string_view sql);
 // a client.
 std::string_view fault_of_statement(const SqlStatement& statement);
 
-// Statements that may read or write rows that are already there.
+// Statements that may read or write rows that are already there by way of queries, which row security is for:
+// all but those that are known to change definitions alone. (Building an index or checking a NOT NULL reads
+// tables without queries; a foreign key and a default that calls a function of the pack's own do not.)
 bool touches_rows(const SqlStatement& statement);
 
 }  // namespace rowhouse::tenancy

@@ -90,10 +90,28 @@ TEST(SqlScanner, KnowsWhatAMigrationMustNotSay) {
 
 TEST(SqlScanner, KnowsWhatTouchesRows) {
   for (const char* sql :
-       {"UPDATE t SET a = 1", "WITH a AS (SELECT 1) DELETE FROM t", "DO $$ $$", "SELECT f()"}) {
+       {"UPDATE t SET a = 1", "WITH a AS (SELECT 1) DELETE FROM t", "DO $$ $$", "SELECT f()",
+        "CREATE TABLE t AS SELECT 1", "CREATE TABLE t AS (SELECT 1)", "CREATE TABLE t AS TABLE u",
+        "CREATE MATERIALIZED VIEW v AS SELECT 1", "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES b",
+        "ALTER TABLE t ADD COLUMN a uuid REFERENCES b", "ALTER TABLE t VALIDATE CONSTRAINT c",
+        "ALTER TABLE t ALTER a TYPE int USING f(a)", "ALTER TABLE t ADD COLUMN a int DEFAULT f()",
+        "ALTER TABLE t ADD COLUMN a int DEFAULT app.f(1)",
+        "ALTER TABLE t ADD COLUMN a int GENERATED ALWAYS AS (b) STORED", "REFRESH MATERIALIZED VIEW v",
+        "ANYTHING NEW"}) {
     EXPECT_TRUE(touches_rows(scan_statements(sql)[0])) << sql;
   }
-  EXPECT_FALSE(touches_rows(scan_statements("CREATE TRIGGER t BEFORE UPDATE ON a")[0]));
+  for (const char* sql :
+       {"CREATE TRIGGER t BEFORE UPDATE ON a",
+        "CREATE TABLE t (a int DEFAULT 1, b int GENERATED ALWAYS AS (a) STORED)",
+        "CREATE UNIQUE INDEX i ON t (a) WHERE b > 1", "CREATE OR REPLACE VIEW v AS SELECT * FROM t",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; END",
+        "COMMENT ON TABLE t IS 'SELECT'",
+        "ALTER TABLE t ADD COLUMN a varchar(3) NOT NULL DEFAULT 'select' CHECK (a <> '')",
+        "ALTER TABLE t ADD a timestamptz DEFAULT now(), DROP b, ALTER c SET NOT NULL",
+        "ALTER TABLE t RENAME a TO b", "ALTER TYPE s ADD VALUE 'x'", "DROP TABLE t",
+        "SET LOCAL statement_timeout = 0"}) {
+    EXPECT_FALSE(touches_rows(scan_statements(sql)[0])) << sql;
+  }
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/text.h"
-#include "observe/log.h"
+#include "crypto/crypto.h"
 #include "tenancy/api_key.h"
 #include "tenancy/names.h"
 #include "tenancy/tenant_input.h"
@@ -15,23 +16,42 @@ namespace {
 // A few tenants with one name at the same moment; after that the name gets random digits.
 constexpr int kSlugAttempts = 8;
 constexpr const char* kFirstKeyName = "default";
+// After a broken connection: a server that restarts is back by then, and one that is down is answered with an
+// error.
+constexpr std::chrono::seconds kLookPatience{5};
+constexpr std::chrono::milliseconds kLookAgainAfter{200};
 
-// Everything of a new tenant in one statement: one round trip, one transaction.
-const std::string& insert_sql() {
-  static const std::string sql =
-      "WITH t AS (INSERT INTO platform.tenants (id, slug, name, pack, plan, status, tier, domain, subdomain, "
-      "settings, "
-      "branding, contact, storage_choice) VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, "
-      "$6::text, "
-      "$7::text, $8::text, $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text) RETURNING *), "
-      "d AS (INSERT INTO platform.tenant_databases (tenant_id, tier, server, database_name, schema_name, "
-      "role_name) "
-      "SELECT id, tier, $14::text, $15::text, $16::text, $17::text FROM t RETURNING *), "
-      "k AS (INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash) "
-      "SELECT $18::uuid, id, $19::text, $20::text, $21::bytea FROM t), "
-      "recorded AS (" +
-      audit::insert_sql(22, "t") + "), announced AS (" + outbox_sql(22 + audit::kChangeParameters, "t") +
-      ") SELECT " + std::string(kTenantColumns) + " FROM t, d";
+constexpr int kTenantParameters = 21;
+constexpr int kInsertParameters = kTenantParameters + audit::kChangeParameters + 2;
+
+// Everything of a new tenant in one statement. `source`: " FROM …", of one row; "" = one row.
+std::string insert_sql(std::string_view source) {
+  const int audit_parameter = kTenantParameters + 1;
+  return "t AS (INSERT INTO platform.tenants (id, slug, name, pack, plan, status, tier, domain, subdomain, "
+         "settings, branding, contact, storage_choice) SELECT $1::uuid, $2::text, $3::text, $4::text, "
+         "$5::text, "
+         "$6::text, $7::text, $8::text, $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text" +
+         std::string(source) +
+         " RETURNING *), "
+         "d AS (INSERT INTO platform.tenant_databases (tenant_id, tier, server, database_name, schema_name, "
+         "role_name) SELECT id, tier, $14::text, $15::text, $16::text, $17::text FROM t RETURNING *), "
+         "k AS (INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash) "
+         "SELECT $18::uuid, id, $19::text, $20::text, $21::bytea FROM t), "
+         "recorded AS (" +
+         audit::insert_sql(audit_parameter, "t") + "), announced AS (" +
+         outbox_sql(audit_parameter + audit::kChangeParameters, "t") + ") SELECT " +
+         std::string(kTenantColumns) + " FROM t, d";
+}
+
+const std::string& insert_within_operation_sql() {
+  static const std::string sql = "WITH " + insert_sql("");
+  return sql;
+}
+
+// With an operation that is over in the same round trip. No row when its request key was used before.
+const std::string& insert_with_operation_sql() {
+  static const std::string sql = "WITH " + operations::finished_operation_sql(kInsertParameters + 1) + ", " +
+                                 insert_sql(" FROM operation");
   return sql;
 }
 
@@ -63,8 +83,8 @@ Placement place(Tier tier, const Pack& pack, std::string_view slug, const Uuid& 
 
 pg::Param text_or_null(const std::string& text) { return text.empty() ? std::nullopt : pg::Param(text); }
 
-pg::Statement insert_statement(const Tenant& tenant, std::string_view api_key, const Uuid& key_id,
-                               const Actor& actor) {
+pg::Params insert_params(const Tenant& tenant, std::string_view api_key, const Uuid& key_id,
+                         const Actor& actor) {
   const std::string summary = json::serialize(tenant_summary(tenant));
   auto change = change_of(
       tenant.id, tenant.status == TenantStatus::active ? "tenant.created" : "tenant.creation_started", actor);
@@ -94,7 +114,7 @@ pg::Statement insert_statement(const Tenant& tenant, std::string_view api_key, c
   audit::append_parameters(params, change);
   params.emplace_back(change.action);
   params.emplace_back(summary);
-  return pg::Statement(insert_sql(), std::move(params), pg::Access::write);
+  return params;
 }
 
 Tenant tenant_of(const NewTenant& request, const Pack& pack, TenantStatus status, const Uuid& id) {
@@ -121,7 +141,42 @@ Error unknown_pack(const std::string& name, const std::vector<std::shared_ptr<co
   return error_of(std::move(faults));
 }
 
+// What was asked for, as far as it makes a difference: a repetition must ask for the same.
+std::string digest_of(const NewTenant& request) {
+  json::Value document;
+  document.set("name", request.name);
+  document.set("slug", request.slug);
+  document.set("pack", request.pack);
+  document.set("plan", request.plan);
+  document.set("tier", request.tier ? json::Value(tier_name(*request.tier)) : json::Value());
+  document.set("domain", request.domain);
+  document.set("subdomain", request.subdomain);
+  document.set("storage", storage_choice_name(request.storage));
+  document.set("admin_email", request.admin_email);
+  document.set("settings", request.settings);
+  document.set("branding", request.branding);
+  document.set("contact", request.contact);
+  document.set(kSampleRows, request.sample_rows == NewTenant::SampleRows::load);
+  return to_hex(crypto::sha256(json::serialize(document)));
+}
+
+Error stopped_by_operator(const operations::Operation& operation) {
+  const bool paused = operation.status == operations::OperationStatus::paused;
+  return Error(ErrorCode::conflict, "the creation was " + std::string(paused ? "paused" : "cancelled") +
+                                        " by an operator; operation " + operation.id.to_string());
+}
+
 }  // namespace
+
+// One attempt to write a new tenant down.
+struct Registration {
+  Tenant tenant;
+  Uuid key_id;
+  std::string api_key;
+  Actor actor;
+  operations::Submission submission;
+  std::shared_ptr<const Tenant> registered;
+};
 
 Task<Result<std::shared_ptr<const Pack>>> TenantService::Impl::pack_named(std::string name,
                                                                           CallOptions options) {
@@ -149,28 +204,124 @@ Task<Result<std::string>> TenantService::Impl::free_slug(std::string base, CallO
   co_return slug_with_number(base.size() > stem.size() ? stem : base, highest + 1);
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const NewTenant& request,
-                                                                        const Pack& pack, TenantStatus status,
-                                                                        std::string_view api_key,
-                                                                        const Actor& actor,
-                                                                        CallOptions options) {
+// Repeatable, so that a repeated request can be told the key again: it is stored nowhere.
+std::string TenantService::Impl::api_key_of(const Uuid& operation) const {
+  const std::string secret = cluster.credentials().derive("tenant key of operation " + operation.to_string(),
+                                                          kCredentialRandomBytes);
+  return std::string(kTenantKeyPrefix) + to_base64url(secret);
+}
+
+Task<Result<operations::Submitted>> TenantService::Impl::submit_with_rows(Registration& registration,
+                                                                          CallOptions options) {
+  operations::Submission submission = registration.submission;
+  submission.first = [this, &registration](operations::Run& run, pg::Session& session) {
+    return insert(registration, run, session);
+  };
+  co_return co_await engine.submit(std::move(submission), options);
+}
+
+Task<Result<void>> TenantService::Impl::insert(Registration& registration, operations::Run& run,
+                                               pg::Session& session) {
+  auto params =
+      insert_params(registration.tenant, registration.api_key, registration.key_id, registration.actor);
+  const pg::Statement statement(insert_within_operation_sql(), std::move(params), pg::Access::write);
+  CO_TRY(const auto rows, co_await session.query(statement, run.options()));
+  CO_TRY(registration.registered, tenant_from_row(rows, 0, 0, finder()));
+  co_return Result<void>();
+}
+
+// After an answer that says nothing about what has happened: whether the tenant is there. `error` if it is
+// not.
+Task<Result<void>> TenantService::Impl::look_for(Registration& registration, Error error,
+                                                 CallOptions options) {
+  if (error.code != ErrorCode::database_unavailable) co_return error;
+  const CallOptions patient{std::min(options.deadline, deadline_in(kLookPatience))};
+  while (std::chrono::steady_clock::now() < patient.deadline) {
+    const auto found = co_await engine.get(*registration.submission.id, patient);
+    if (!found.ok() && found.error().code == ErrorCode::not_found) co_return error;
+    if (found.ok()) {
+      CO_TRY(registration.registered, co_await read(registration.tenant.id.to_string(), patient));
+      co_return Result<void>();
+    }
+    co_await net::sleep_for(cluster.executor(), kLookAgainAfter);
+  }
+  co_return error;
+}
+
+// One round trip, one transaction: most tenants are made so.
+Task<Result<operations::Submitted>> TenantService::Impl::submit_rows_alone(Registration& registration,
+                                                                           CallOptions options) {
+  auto params =
+      insert_params(registration.tenant, registration.api_key, registration.key_id, registration.actor);
+  operations::append_finished_parameters(params, registration.submission, creation);
+  const pg::Statement statement(insert_with_operation_sql(), std::move(params), pg::Access::write);
+  operations::Submitted submitted;
+  submitted.id = *registration.submission.id;
+  auto rows = co_await platform.run(nullptr, statement, options);
+  if (!rows.ok()) {
+    CO_TRY_DO(co_await look_for(registration, std::move(rows).error(), options));
+    co_return submitted;
+  }
+  if (rows->size() > 0) {
+    CO_TRY(registration.registered, tenant_from_row(*rows, 0, 0, finder()));
+    co_return submitted;
+  }
+  // The key was used before; the engine compares and finds.
+  operations::Submission submission = registration.submission;
+  submission.first = [](operations::Run&, pg::Session&) -> Task<Result<void>> {
+    co_return Error(ErrorCode::conflict, "the operation that had this key is gone; try again");
+  };
+  co_return co_await engine.submit(std::move(submission), options);
+}
+
+Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& request, const Pack& pack,
+                                                          const Actor& actor, operations::Submission blank,
+                                                          CallOptions options) {
+  const bool rows_only = request.tier == Tier::pool && request.sample_rows == NewTenant::SampleRows::none;
   const Uuid id = Uuid::make_v7(clock.now());
-  const Uuid key_id = Uuid::make_v7(clock.now());
-  Tenant tenant = tenant_of(request, pack, status, id);
+  Registration registration{.tenant = tenant_of(request, pack, TenantStatus::provisioning, id),
+                            .key_id = Uuid::make_v7(clock.now()),
+                            .api_key = "",
+                            .actor = actor,
+                            .submission = std::move(blank),
+                            .registered = nullptr};
+  Tenant& tenant = registration.tenant;
+  if (rows_only) tenant.status = TenantStatus::active;
   const bool derived_slug = request.slug.empty();
   const std::string base = derived_slug ? slug_from_name(request.name, id) : request.slug;
   tenant.slug = base;
   for (int attempt = 1;; ++attempt) {
     tenant.subdomain = request.subdomain.empty() ? tenant.slug : request.subdomain;
     tenant.placement = place(*request.tier, pack, tenant.slug, id);
-    const auto statement = insert_statement(tenant, api_key, key_id, actor);
-    auto rows = co_await platform.run(nullptr, statement, options);
-    if (rows.ok()) co_return tenant_from_row(*rows, 0, 0, finder());
-    const auto constraint = violated_constraint(rows.error());
+    const Uuid operation = Uuid::make_v7(clock.now());
+    registration.api_key = api_key_of(operation);
+    registration.submission.id = operation;
+    registration.submission.tenant = id;
+    registration.submission.input = operation_input(tenant, actor);
+    registration.submission.input.set(kSampleRows, request.sample_rows == NewTenant::SampleRows::load);
+    // No conditional expression around two co_awaits.
+    std::optional<Result<operations::Submitted>> submitted;
+    if (rows_only) {
+      submitted.emplace(co_await submit_rows_alone(registration, options));
+    } else {
+      submitted.emplace(co_await submit_with_rows(registration, options));
+    }
+    if (submitted->ok()) {
+      if ((*submitted)->novelty == operations::Submitted::Novelty::repeated) {
+        co_return co_await find_started((*submitted)->id, options);
+      }
+      StartedCreation started;
+      started.operation = operation;
+      started.tenant = std::move(registration.registered);
+      started.api_key = std::move(registration.api_key);
+      if (rows_only) started.stage = StartedCreation::Stage::finished;
+      co_return started;
+    }
+    const auto constraint = violated_constraint(submitted->error());
     const bool name_taken =
         constraint == kSlugTaken || (constraint == kSubdomainTaken && request.subdomain.empty());
     if (!derived_slug || !name_taken || attempt > kSlugAttempts) {
-      co_return tenant_write_error(std::move(rows).error());
+      co_return tenant_write_error(std::move(*submitted).error());
     }
     if (attempt == kSlugAttempts) {
       constexpr std::size_t kSuffixBytes = 13;
@@ -181,74 +332,30 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::insert(const Ne
   }
 }
 
-Task<Result<std::size_t>> TenantService::Impl::furnish(std::shared_ptr<const Tenant> tenant,
-                                                       NewTenant::SampleRows samples,
-                                                       std::string& furnished_version, CallOptions options) {
-  const bool wants_samples = samples == NewTenant::SampleRows::load;
-  if (wants_samples && !load_samples)
-    co_return Error(ErrorCode::internal, "no loader of sample data is wired");
-  CO_TRY(const auto bundle, co_await packs.stored_bundle(tenant->pack_name, options));
-  CO_TRY_DO(co_await provisioner.create(*tenant, bundle, options));
-  furnished_version = bundle.manifest.version;
-  if (!wants_samples) co_return std::size_t{0};
-  co_return co_await load_samples(tenant, bundle.samples, options);
-}
-
-// An upgrade leaves tenants alone that are still being made. It stores the new version before it looks for
-// tenants, so either it has seen this one active, or the new version is seen here.
-Task<Result<void>> TenantService::Impl::catch_up(const Tenant& tenant, const std::string& furnished_version,
-                                                 CallOptions options) {
-  if (tenant.placement.tier == Tier::pool) co_return Result<void>();
-  CO_TRY(const auto bundle, co_await packs.stored_bundle(tenant.pack_name, options));
-  if (bundle.manifest.version == furnished_version) co_return Result<void>();
-  CO_TRY_DO(co_await packs.prepare_schema(tenant.placement.database, tenant.placement.schema,
-                                          tenant.placement.role, bundle, options));
-  co_return Result<void>();
-}
-
-Task<Result<CreatedTenant>> TenantService::Impl::finish(std::shared_ptr<const Tenant> tenant,
-                                                        std::string api_key, NewTenant::SampleRows samples,
-                                                        Actor actor, CallOptions options) {
-  std::string furnished_version;
-  auto furnished = co_await furnish(tenant, samples, furnished_version, options);
-  std::optional<Error> failure;
-  CreatedTenant created;
-  if (furnished.ok()) {
-    auto activated = co_await set_status(*tenant, TenantStatus::provisioning, TenantStatus::active,
-                                         "tenant.created", actor, options);
-    if (!activated.ok()) {
-      failure = std::move(activated).error();
-    } else if (*activated == nullptr) {
-      failure = Error(ErrorCode::conflict, "the tenant was deleted while it was being created");
-    } else {
-      auto caught_up = co_await catch_up(*tenant, furnished_version, options);
-      if (caught_up.ok()) {
-        created.tenant = std::move(activated).value();
-        created.api_key = std::move(api_key);
-        created.sample_row_count = *furnished;
-        co_return created;
-      }
-      failure = std::move(caught_up).error();
-    }
-  } else {
-    failure = std::move(furnished).error();
+Task<Result<StartedCreation>> TenantService::Impl::find_started(Uuid operation, CallOptions options) {
+  StartedCreation started;
+  started.operation = operation;
+  started.novelty = operations::Submitted::Novelty::repeated;
+  CO_TRY(const auto found, co_await engine.get(operation, options));
+  if (!found.tenant) co_return started;
+  auto tenant = co_await read(found.tenant->to_string(), options);
+  if (!tenant.ok() && tenant.error().code != ErrorCode::not_found) co_return std::move(tenant).error();
+  if (tenant.ok()) {
+    started.tenant = std::move(tenant).value();
+    started.api_key = api_key_of(operation);
   }
-  auto undone = co_await undo(std::move(tenant), std::move(actor));
-  if (!undone.ok()) observe::process_log().write_error("tenant_creation_not_undone", undone.error());
-  co_return std::move(*failure);
+  co_return started;
 }
 
-Task<Result<void>> TenantService::Impl::undo(std::shared_ptr<const Tenant> tenant, Actor actor) {
-  const CallOptions options{deadline_in(kClearDeadline)};
-  // Active, if only the answer to the last step was lost: nobody may use it any more before it is taken away.
-  for (const TenantStatus from : {TenantStatus::provisioning, TenantStatus::active}) {
-    CO_TRY_DO(
-        co_await set_status(*tenant, from, TenantStatus::deleting, "tenant.creation_failed", actor, options));
+Task<Result<StartedCreation>> TenantService::start_create(NewTenant request, Actor actor,
+                                                          std::string request_key, CallOptions options) {
+  operations::Submission blank;
+  blank.kind = kCreateOperation;
+  blank.requested_by = actor.name;
+  if (!request_key.empty()) {
+    blank.request_key = request_key_of(kCreateOperation, actor, request_key);
+    blank.request_digest = digest_of(request);
   }
-  co_return co_await clear_away(std::move(tenant), "tenant.creation_undone", std::move(actor));
-}
-
-Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor, CallOptions options) {
   CO_TRY(const auto pack, co_await impl_->pack_named(request.pack, options));
   Faults faults;
   check_name("/name", request.name, faults);
@@ -259,20 +366,42 @@ Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor
   }
   check_new_tenant(request, pack->manifest, faults);
   if (!faults.empty()) co_return error_of(std::move(faults));
+  CO_TRY(auto started, co_await impl_->enlist(request, *pack, actor, std::move(blank), options));
+  if (started.tenant != nullptr) impl_->announce(started.tenant->id);
+  co_return started;
+}
 
-  const bool rows_only = request.tier == Tier::pool && request.sample_rows == NewTenant::SampleRows::none;
-  const auto status = rows_only ? TenantStatus::active : TenantStatus::provisioning;
-  std::string api_key = make_credential(kTenantKeyPrefix);
-  CO_TRY(auto tenant, co_await impl_->insert(request, *pack, status, api_key, actor, options));
-  impl_->announce(tenant->id);
-  if (rows_only) {
-    CreatedTenant created;
-    created.tenant = std::move(tenant);
-    created.api_key = std::move(api_key);
+Task<Result<CreatedTenant>> TenantService::finish_create(StartedCreation started, CallOptions options) {
+  using operations::OperationStatus;
+  CreatedTenant created;
+  created.operation = started.operation;
+  created.api_key = std::move(started.api_key);
+  if (started.stage == StartedCreation::Stage::finished) {
+    created.tenant = std::move(started.tenant);
     co_return created;
   }
-  co_return co_await impl_->finish(std::move(tenant), std::move(api_key), request.sample_rows,
-                                   std::move(actor), options);
+  CO_TRY(const auto operation, co_await impl_->engine.wait(started.operation, options));
+  if (operation.tenant) impl_->announce(*operation.tenant);
+  if (operation.status == OperationStatus::paused || operation.status == OperationStatus::cancelled) {
+    co_return stopped_by_operator(operation);
+  }
+  if (operation.status != OperationStatus::succeeded) co_return operations::operation_error(operation);
+  const std::string id = operation.tenant ? operation.tenant->to_string() : "";
+  auto tenant = co_await impl_->read(id, options);
+  if (!tenant.ok() && tenant.error().code == ErrorCode::not_found) {
+    co_return Error(ErrorCode::conflict, "the tenant was created and has been deleted since");
+  }
+  if (!tenant.ok()) co_return std::move(tenant).error();
+  created.tenant = std::move(tenant).value();
+  const json::Value* rows = operation.output.find(kSampleRows);
+  created.sample_row_count = static_cast<std::size_t>(rows == nullptr ? 0 : rows->as_int64().value_or(0));
+  co_return created;
+}
+
+Task<Result<CreatedTenant>> TenantService::create(NewTenant request, Actor actor, CallOptions options) {
+  const std::string no_key;
+  CO_TRY(auto started, co_await start_create(std::move(request), std::move(actor), no_key, options));
+  co_return co_await finish_create(std::move(started), options);
 }
 
 }  // namespace rowhouse::tenancy

@@ -22,6 +22,12 @@ const std::string& read_sql() {
   return sql;
 }
 
+const std::string& read_locked_sql() {
+  static const std::string sql = "SELECT " + std::string(kTenantColumns) + std::string(kTenantFrom) +
+                                 "WHERE t.id = $1::uuid FOR UPDATE OF t";
+  return sql;
+}
+
 // A filter that is null lets everything through.
 const std::string& list_sql() {
   static const std::string sql =
@@ -206,9 +212,24 @@ audit::Change change_of(const Uuid& tenant, std::string action, const Actor& act
   return change;
 }
 
+TenantService::Impl::Impl(const Cluster& service_cluster, pg::Pool& pool, PackStore& pack_store,
+                          Registry& tenant_registry, operations::Engine& operation_engine,
+                          const Clock& wall_clock)
+    : cluster(service_cluster),
+      platform(pool),
+      packs(pack_store),
+      registry(tenant_registry),
+      engine(operation_engine),
+      clock(wall_clock),
+      provisioner(service_cluster, pack_store),
+      creation(creation_kind()) {
+  engine.add(creation);
+  engine.add(deletion_kind());
+}
+
 TenantService::TenantService(const Cluster& cluster, pg::Pool& platform, PackStore& packs, Registry& registry,
-                             const Clock& clock)
-    : impl_(std::make_unique<Impl>(cluster, platform, packs, registry, clock)) {}
+                             operations::Engine& engine, const Clock& clock)
+    : impl_(std::make_unique<Impl>(cluster, platform, packs, registry, engine, clock)) {}
 TenantService::~TenantService() = default;
 
 void TenantService::wire(Changed changed, SampleLoader samples, CloseDatabase close) {
@@ -228,6 +249,17 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::read(std::strin
   params.emplace_back(id ? std::nullopt : pg::Param(id_or_slug));
   const pg::Statement statement(read_sql(), std::move(params));
   CO_TRY(auto rows, co_await platform.run(nullptr, statement, options));
+  if (rows.size() == 0) co_return Error(ErrorCode::not_found, "there is no such tenant");
+  co_return tenant_from_row(rows, 0, 0, finder());
+}
+
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::read_locked(const Uuid& id,
+                                                                             pg::Session& session,
+                                                                             CallOptions options) {
+  pg::Params params;
+  params.emplace_back(id.to_string());
+  const pg::Statement statement(read_locked_sql(), std::move(params));
+  CO_TRY(const auto rows, co_await session.query(statement, options));
   if (rows.size() == 0) co_return Error(ErrorCode::not_found, "there is no such tenant");
   co_return tenant_from_row(rows, 0, 0, finder());
 }
@@ -301,9 +333,8 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::update(std::string id
   }
 }
 
-Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(
-    const Tenant& tenant, TenantStatus from, TenantStatus to, std::string action, const Actor& actor,
-    CallOptions options) {
+pg::Statement status_statement(const Tenant& tenant, TenantStatus from, TenantStatus to, std::string action,
+                               const Actor& actor) {
   const auto status_json = [](TenantStatus status) {
     json::Value value;
     value.set("status", tenant_status_name(status));
@@ -319,7 +350,13 @@ Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(
   audit::append_parameters(params, change);
   params.emplace_back(change.action);
   params.emplace_back(json::serialize(tenant_summary(tenant)));
-  const pg::Statement statement(status_sql(), std::move(params), pg::Access::write);
+  return pg::Statement(status_sql(), std::move(params), pg::Access::write);
+}
+
+Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::set_status(
+    const Tenant& tenant, TenantStatus from, TenantStatus to, std::string action, const Actor& actor,
+    CallOptions options) {
+  const auto statement = status_statement(tenant, from, to, std::move(action), actor);
   CO_TRY(auto rows, co_await platform.run(nullptr, statement, options));
   announce(tenant.id);
   if (rows.size() == 0) co_return std::shared_ptr<const Tenant>();

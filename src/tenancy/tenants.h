@@ -1,8 +1,10 @@
 // The life of a tenant: create in one of three tiers, list, change, suspend, resume, delete; and its API
 // keys.
 //
-// A creation that fails leaves nothing; one that was cut off is cleared away by sweep() at the next start.
-// Every change is recorded in the audit and in the outbox in the same transaction as the change.
+// Creating and deleting are durable operations (kinds tenant.create and tenant.delete, see
+// tenant_operations.h): a creation that fails leaves nothing, and what was cut off is resumed by whichever
+// node comes next. Every change is recorded in the audit and in the outbox in the same transaction as the
+// change.
 #pragma once
 
 #include <functional>
@@ -15,6 +17,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "operations/engine.h"
 #include "tenancy/cluster.h"
 #include "tenancy/packs.h"
 #include "tenancy/registry.h"
@@ -53,6 +56,24 @@ struct CreatedTenant {
   std::shared_ptr<const Tenant> tenant;
   std::string api_key;  // shown once, never stored
   std::size_t sample_row_count = 0;
+  Uuid operation;
+};
+
+// A creation that goes on whether or not anybody waits for it.
+struct StartedCreation {
+  Uuid operation;
+  operations::Submitted::Novelty novelty = operations::Submitted::Novelty::started;
+  // As it was registered; of a repeated request as it is now, or null if it is gone.
+  std::shared_ptr<const Tenant> tenant;
+  std::string
+      api_key;  // valid as soon as the tenant is active; a repeated request gets the same; "" if it is gone
+  // The tenant was rows alone and is active already: there is nothing to wait for.
+  enum class Stage { under_way, finished } stage = Stage::under_way;
+};
+
+struct StartedRemoval {
+  Uuid operation;
+  operations::Submitted::Novelty novelty = operations::Submitted::Novelty::started;
 };
 
 struct ApiKey {
@@ -101,13 +122,23 @@ class TenantService {
   // Closes the connections of this node to a tenant's own database before it is dropped.
   using CloseDatabase = std::function<void(const std::string& database)>;
 
+  // Adds its kinds of operation to `engine`, which must not have been started, and must have been stopped
+  // before this is destroyed.
   TenantService(const Cluster& cluster, pg::Pool& platform, PackStore& packs, Registry& registry,
-                const Clock& clock);
+                operations::Engine& engine, const Clock& clock);
   ~TenantService();
   void wire(Changed changed, SampleLoader samples, CloseDatabase close);
 
-  // Errors: validation_failed with fields, conflict (slug, domain or subdomain taken), not_found never.
+  // Starts and finishes. Errors: validation_failed with fields, conflict (slug, domain or subdomain taken;
+  // cancelled or paused by an operator; deleted again), not_found never; otherwise what the failing step
+  // said. statement_timeout and cancelled say that the caller has stopped waiting: the operation goes on.
   Task<Result<CreatedTenant>> create(NewTenant request, Actor actor, CallOptions options);
+  // `request_key`: "" or what the actor calls this request, 1 to 255 visible ASCII characters: a repetition
+  // finds what the first one has started. Error idempotency_key_reused: it was used with another request.
+  Task<Result<StartedCreation>> start_create(NewTenant request, Actor actor, std::string request_key,
+                                             CallOptions options);
+  // Waits until the tenant works, or nothing of it is left.
+  Task<Result<CreatedTenant>> finish_create(StartedCreation started, CallOptions options);
   Task<Result<std::shared_ptr<const Tenant>>> get(std::string id_or_slug, CallOptions options);
   Task<Result<TenantPage>> list(TenantFilter filter, CallOptions options);
   Task<Result<std::shared_ptr<const Tenant>>> update(std::string id_or_slug, TenantChange change, Actor actor,
@@ -116,8 +147,13 @@ class TenantService {
                                                       CallOptions options);
   Task<Result<std::shared_ptr<const Tenant>>> resume(std::string id_or_slug, Actor actor,
                                                      CallOptions options);
-  // Removes rows, schema or database, role, keys, registry entry; then proves that nothing is left.
+  // Removes rows, schema or database, role, keys, registry entry; then proves that nothing is left. Starts
+  // and finishes. Errors: not_found, conflict (it is being created, has instances, …); otherwise as create().
   Task<Result<void>> remove(std::string id_or_slug, Actor actor, CallOptions options);
+  // One that is being removed already is joined.
+  Task<Result<StartedRemoval>> start_remove(std::string id_or_slug, Actor actor, std::string request_key,
+                                            CallOptions options);
+  Task<Result<void>> finish_remove(StartedRemoval started, CallOptions options);
 
   Task<Result<std::vector<ApiKey>>> keys(std::string id_or_slug, CallOptions options);
   Task<Result<NewApiKey>> create_key(std::string id_or_slug, std::string name,
@@ -125,10 +161,13 @@ class TenantService {
   Task<Result<void>> revoke_key(std::string id_or_slug, Uuid key_id, Actor actor, CallOptions options);
 
   Task<Result<PlatformStatus>> status(CallOptions options);
-  // Clears away creations and deletions that a dead server left half done (older than ten minutes, or any
-  // when this is the only node).
-  enum class SweepScope { stale, all };
-  Task<Result<std::size_t>> sweep(SweepScope scope, CallOptions options);
+  // Waits until no creation or deletion of it is under way. Errors: conflict when an operator has paused it.
+  Task<Result<void>> settle(Uuid tenant, CallOptions options);
+  // Releases before operations left tenants half made or half deleted that no operation belongs to: starts
+  // their deletion. Returns how many. `stale`: only those older than ten minutes, for another node of such a
+  // release may be at work on the others.
+  enum class Abandoned { stale, all };
+  Task<Result<std::size_t>> remove_abandoned(Abandoned which, CallOptions options);
 
   // Stores the hash of an admin token (idempotent by name: replaces).
   Task<Result<void>> set_admin_token(std::string name, std::string token, CallOptions options);

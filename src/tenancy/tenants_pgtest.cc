@@ -53,6 +53,11 @@ TEST_F(TenantsTest, APoolTenantIsRowsAlone) {
             "1");
   EXPECT_THAT(actions_of(tenant.id), ElementsAre("tenant.created"));
   EXPECT_THAT(actions_of(tenant.id, "events"), ElementsAre("tenant.created"));
+  EXPECT_EQ(
+      platform_sql().value(
+          "SELECT string_agg(type, ' ') FROM platform.events WHERE type ~ '^operation' AND tenant_id = '" +
+          tenant.id.to_string() + "'"),
+      "operation.succeeded");
   EXPECT_EQ(platform_sql().value("SELECT host(address) FROM platform.audit_log WHERE tenant_id = '" +
                                  tenant.id.to_string() + "'"),
             "192.0.2.7");
@@ -329,8 +334,8 @@ TEST_F(TenantsTest, ATenantIsNotDeletedWhileItIsBeingMade) {
   const std::string slug = created.tenant->slug;
   platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE slug = '" + slug + "'");
   EXPECT_EQ(run(tenants().remove(slug, tester(), patient())).error().code, ErrorCode::conflict);
-  EXPECT_EQ(*run(tenants().sweep(TenantService::SweepScope::all, patient())), 1U);
-  EXPECT_EQ(run(tenants().get(slug, patient())).error().code, ErrorCode::not_found);
+  platform_sql().run("UPDATE platform.tenants SET status = 'active' WHERE slug = '" + slug + "'");
+  remove(*created.tenant);
 }
 
 TEST_F(TenantsTest, SampleRowsAreLoadedBeforeTheTenantIsActive) {
@@ -343,27 +348,38 @@ TEST_F(TenantsTest, SampleRowsAreLoadedBeforeTheTenantIsActive) {
   remove(*created.tenant);
 }
 
-TEST_F(TenantsTest, WhatADeadServerLeftIsSwept) {
+// Releases before operations left such tenants when they were killed.
+TEST_F(TenantsTest, WhatNoOperationBelongsToIsRemoved) {
   const auto before = inventory();
   std::vector<std::shared_ptr<const Tenant>> made;
   for (const Tier tier : {Tier::pool, Tier::schema, Tier::database}) {
     made.push_back(create(request("Cut Off", tier)).tenant);
   }
   add_lead(*made[0], "x@example.com");
+  const auto kept = create(request("Kept"));
   // As if the server had died: before its tenants became active, and in the middle of a deletion.
-  platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE id IN ('" +
-                     made[0]->id.to_string() + "', '" + made[1]->id.to_string() + "')");
+  const std::string ids = "('" + made[0]->id.to_string() + "', '" + made[1]->id.to_string() + "', '" +
+                          made[2]->id.to_string() + "')";
+  platform_sql().run("DELETE FROM platform.operations WHERE tenant_id IN " + ids);
+  platform_sql().run("UPDATE platform.tenants SET status = 'provisioning' WHERE id IN " + ids);
   platform_sql().run("UPDATE platform.tenants SET status = 'deleting' WHERE id = '" +
                      made[2]->id.to_string() + "'");
   BlockingSql(testing::superuser("postgres"))
       .run("DROP DATABASE " + pg::quote_name(made[2]->placement.database));
-  // Too young for a sweep that must not disturb other nodes at work.
-  auto swept = run(tenants().sweep(TenantService::SweepScope::stale, patient()));
-  ASSERT_TRUE(swept.ok());
-  EXPECT_EQ(*swept, 0U);
-  swept = run(tenants().sweep(TenantService::SweepScope::all, patient()));
-  ASSERT_TRUE(swept.ok());
-  EXPECT_EQ(*swept, 3U);
+  EXPECT_EQ(run(tenants().remove(made[0]->slug, tester(), patient())).error().code, ErrorCode::conflict);
+  // Too young: another node of that release may be at work on them.
+  auto removed = run(tenants().remove_abandoned(TenantService::Abandoned::stale, patient()));
+  ASSERT_TRUE(removed.ok()) << removed.error().message;
+  EXPECT_EQ(*removed, 0U);
+  removed = run(tenants().remove_abandoned(TenantService::Abandoned::all, patient()));
+  ASSERT_TRUE(removed.ok()) << removed.error().message;
+  EXPECT_EQ(*removed, 3U);
+  for (const auto& tenant : made) {
+    EXPECT_TRUE(eventually([&] { return status_of(tenant->id).empty(); })) << tenant->slug;
+    EXPECT_EQ(actions_of(tenant->id).back(), "tenant.swept");
+  }
+  EXPECT_EQ(*run(tenants().remove_abandoned(TenantService::Abandoned::all, patient())), 0U);
+  remove(*kept.tenant);
   EXPECT_EQ(inventory(), before);
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "observe/log.h"
+#include "operations/engine.h"
 #include "pg/quote.h"
 #include "tenancy/context_guard.h"
 #include "verify/api_attacks.h"
@@ -49,6 +51,12 @@ pg::PoolOptions platform_pool(const tenancy::Cluster& cluster) {
   options.read_connections = 1;
   options.write_connections = 1;
   options.exclusive_connections = 1;
+  return options;
+}
+
+operations::EngineOptions operation_options() {
+  operations::EngineOptions options;
+  options.node = "verify-" + to_hex(crypto::random_bytes(8));
   return options;
 }
 
@@ -100,10 +108,16 @@ struct Engine::Impl {
         stopped(std::move(stop)),
         cluster(executor, settings.administrator, settings.credentials),
         pool(executor, platform_pool(cluster)),
+        operations(
+            executor, pool, observe::process_log(),
+            [this](std::string prefix, std::string own, CallOptions options) {
+              return cluster.end_sessions(std::move(prefix), std::move(own), options);
+            },
+            operation_options()),
         guard(cluster, pool),
         packs(cluster, pool, guard),
         registry(cluster, pool, packs, tenancy::RegistryOptions()),
-        tenants(cluster, pool, packs, registry, settings.clock) {
+        tenants(cluster, pool, packs, registry, operations, settings.clock) {
     tenants.wire(
         [this](const Uuid& tenant) {
           if (settings.tenant_changed) settings.tenant_changed(tenant);
@@ -112,7 +126,7 @@ struct Engine::Impl {
            CallOptions) -> Task<Result<std::size_t>> { co_return std::size_t{0}; },
         [](const std::string&) {});
   }
-  ~Impl() { stop_registry(); }
+  ~Impl() { stop_services(); }
 
   template <class T>
   T wait(Task<T> task) {
@@ -122,11 +136,13 @@ struct Engine::Impl {
   Result<void> start() {
     if (started) return {};
     TRY_DO(wait(registry.start(patient())));
+    operations.start(operations::Engine::Duty::own);
     started = true;
     return {};
   }
-  void stop_registry() {
+  void stop_services() {
     if (!started) return;
+    net::run_until_done(executor, operations.stop());
     registry.stop();
     // What it had in flight ends on the loop.
     net::run_until_done(executor, net::sleep_for(executor, std::chrono::milliseconds(0)));
@@ -366,6 +382,7 @@ struct Engine::Impl {
   net::Executor executor;
   tenancy::Cluster cluster;
   pg::Pool pool;
+  operations::Engine operations;
   tenancy::ContextGuard guard;
   tenancy::PackStore packs;
   tenancy::Registry registry;

@@ -14,6 +14,7 @@ void add_context_key_routes(Router& router, const Dependencies& dependencies, co
 void add_lint_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_metrics_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_verification_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_operation_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_open_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 
 // Shared by the handlers.
@@ -29,5 +30,12 @@ std::string media_type(const net::HttpRequest& request);
 // `known`.
 Result<std::vector<std::pair<std::string, std::string>>> read_query(
     const net::HttpRequest& request, std::initializer_list<std::string_view> known);
+
+// The header Idempotency-Key, "" without one. Error: invalid_parameter unless it is 1 to 255 visible ASCII characters.
+Result<std::string> read_idempotency_key(const net::HttpRequest& request);
+// Does the client ask not to be kept waiting (Prefer: respond-async, RFC 7240)?
+bool prefers_async(const net::HttpRequest& request);
+// The page of a list: 1 to 500. Error: invalid_parameter.
+Result<std::size_t> read_limit(const std::string& text);
 
 }  // namespace rowhouse::http

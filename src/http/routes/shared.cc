@@ -5,6 +5,12 @@
 #include "http/routes/routes.h"
 
 namespace rowhouse::http {
+namespace {
+
+constexpr std::size_t kMaxIdempotencyKeyBytes = 255;
+constexpr std::int64_t kMaxPage = 500;
+
+}  // namespace
 
 net::HttpResponse json_response(int status, const json::Value& document) {
   net::HttpResponse response(status);
@@ -40,6 +46,40 @@ Result<std::vector<std::pair<std::string, std::string>>> read_query(
     }
   }
   return parameters;
+}
+
+Result<std::string> read_idempotency_key(const net::HttpRequest& request) {
+  const auto given = request.header("Idempotency-Key");
+  if (!given) return std::string();
+  const bool visible =
+      std::all_of(given->begin(), given->end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  const bool once = request.header_count("Idempotency-Key") == 1;
+  if (given->empty() || given->size() > kMaxIdempotencyKeyBytes || !visible || !once) {
+    return Error(ErrorCode::invalid_parameter, "Idempotency-Key must be given once, as 1 to " +
+                                                   std::to_string(kMaxIdempotencyKeyBytes) +
+                                                   " visible ASCII characters");
+  }
+  return std::string(*given);
+}
+
+bool prefers_async(const net::HttpRequest& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (!equals_ignoring_case(name, "Prefer")) continue;
+    for (const std::string_view preference : split(value, ',')) {
+      const std::string_view token = trim(preference.substr(0, preference.find(';')));
+      if (equals_ignoring_case(token, "respond-async")) return true;
+    }
+  }
+  return false;
+}
+
+Result<std::size_t> read_limit(const std::string& text) {
+  const auto limit = parse_int64(text);
+  if (!limit || *limit < 1 || *limit > kMaxPage) {
+    return Error(ErrorCode::invalid_parameter,
+                 "limit must be a number from 1 to " + std::to_string(kMaxPage));
+  }
+  return static_cast<std::size_t>(*limit);
 }
 
 }  // namespace rowhouse::http

@@ -8,6 +8,13 @@ namespace {
 
 using identity::PlatformContext;
 
+constexpr const char* kIdempotencyKeyText =
+    "A value of the caller's choosing, 1 to 255 visible ASCII characters. A repeated request with the same "
+    "key begins nothing "
+    "new and gets the same answer.";
+constexpr const char* kPreferText = "`respond-async`: answer 202 as soon as the operation is recorded";
+constexpr const char* kOperationIdText = "Id of the operation that did it, or does it";
+
 tenancy::Actor actor_of(const Call& call, const PlatformContext& context) {
   const std::string_view peer = call.request.peer;
   return tenancy::Actor(context.principal().name, std::string(peer.substr(0, peer.rfind(':'))));
@@ -47,11 +54,7 @@ Result<tenancy::TenantFilter> read_filter(const net::HttpRequest& request) {
                    "status must be provisioning, active, suspended, archived or deleting");
     }
     if (name == "limit") {
-      const auto limit = parse_int64(value);
-      if (!limit || *limit < 1 || *limit > 500) {
-        return Error(ErrorCode::invalid_parameter, "limit must be a number from 1 to 500");
-      }
-      filter.limit = static_cast<std::size_t>(*limit);
+      TRY(filter.limit, read_limit(value));
     }
   }
   return filter;
@@ -60,21 +63,33 @@ Result<tenancy::TenantFilter> read_filter(const net::HttpRequest& request) {
 class TenantRoutes {
  public:
   TenantRoutes(const Dependencies& dependencies, const ApiOptions& options)
-      : tenants_(dependencies.tenants), options_(options) {}
+      : operations_(dependencies.operations), tenants_(dependencies.tenants), options_(options) {}
 
   Reply create(Call& call, const PlatformContext& context) const {
     CO_TRY(const json::Value body, co_await read_json(call.request, options_.max_json_bytes));
     CO_TRY(tenancy::NewTenant wanted, read_new_tenant(body));
+    CO_TRY(std::string key, read_idempotency_key(call.request));
     call.options.deadline = deadline_in(options_.long_request_timeout);
-    CO_TRY(const auto created,
-           co_await tenants_.create(std::move(wanted), actor_of(call, context), call.options));
+    CO_TRY(tenancy::StartedCreation started,
+           co_await tenants_.start_create(std::move(wanted), actor_of(call, context), std::move(key),
+                                          call.options));
+    if (prefers_async(call.request)) {
+      json::Value begun;
+      begun.set("tenant", started.tenant == nullptr ? json::Value() : tenant_document(*started.tenant));
+      begun.set("api_key", started.api_key.empty() ? json::Value() : json::Value(started.api_key));
+      CO_TRY(auto accepted, co_await answer_accepted(started.operation, std::move(begun), call.options));
+      co_return told_of(std::move(accepted), started.operation, started.novelty);
+    }
+    const Uuid operation = started.operation;
+    const auto novelty = started.novelty;
+    CO_TRY(const auto created, co_await tenants_.finish_create(std::move(started), call.options));
     json::Value document;
     document.set("tenant", tenant_document(*created.tenant));
     document.set("api_key", created.api_key);
     document.set("sample_rows", static_cast<std::int64_t>(created.sample_row_count));
     net::HttpResponse response = json_response(201, document);
     response.headers.emplace_back("Location", "/v1/tenants/" + created.tenant->id.to_string());
-    co_return response;
+    co_return told_of(std::move(response), operation, novelty);
   }
 
   Reply list(Call& call, const PlatformContext&) const {
@@ -115,9 +130,18 @@ class TenantRoutes {
   }
 
   Reply remove(Call& call, const PlatformContext& context) const {
+    CO_TRY(std::string key, read_idempotency_key(call.request));
     call.options.deadline = deadline_in(options_.long_request_timeout);
-    CO_TRY_DO(co_await tenants_.remove(call.parameters[0], actor_of(call, context), call.options));
-    co_return net::HttpResponse(204);
+    CO_TRY(const tenancy::StartedRemoval started,
+           co_await tenants_.start_remove(call.parameters[0], actor_of(call, context), std::move(key),
+                                          call.options));
+    if (prefers_async(call.request)) {
+      json::Value begun;
+      CO_TRY(auto accepted, co_await answer_accepted(started.operation, std::move(begun), call.options));
+      co_return told_of(std::move(accepted), started.operation, started.novelty);
+    }
+    CO_TRY_DO(co_await tenants_.finish_remove(started, call.options));
+    co_return told_of(net::HttpResponse(204), started.operation, started.novelty);
   }
 
   Reply list_keys(Call& call, const PlatformContext&) const {
@@ -149,6 +173,26 @@ class TenantRoutes {
   }
 
  private:
+  // 202: `document` with the operation, which goes on by itself.
+  Reply answer_accepted(Uuid id, json::Value document, CallOptions options) const {
+    CO_TRY(const auto operation, co_await operations_.get(id, options));
+    document.set("operation", operation_document(operation));
+    net::HttpResponse response = json_response(202, document);
+    response.headers.emplace_back("Location", "/v1/operations/" + id.to_string());
+    response.headers.emplace_back("Preference-Applied", "respond-async");
+    co_return response;
+  }
+
+  static net::HttpResponse told_of(net::HttpResponse response, const Uuid& operation,
+                                   operations::Submitted::Novelty novelty) {
+    response.headers.emplace_back("Operation-Id", operation.to_string());
+    if (novelty == operations::Submitted::Novelty::repeated) {
+      response.headers.emplace_back("Idempotency-Replayed", "true");
+    }
+    return response;
+  }
+
+  operations::Engine& operations_;
   tenancy::TenantService& tenants_;
   const ApiOptions& options_;
 };
@@ -180,9 +224,15 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
      &TenantRoutes::list);
   on(info(Method::post, "/v1/tenants", "createTenant", "Create a tenant")
          .about("Provisions rows, a schema or a database, and returns the first API key. The key is shown "
-                "only here.")
+                "only here. All of it is an operation: it goes on when the client goes away, and leaves "
+                "nothing if it "
+                "fails. With `Prefer: respond-async` the answer does not wait for it.")
+         .header("Idempotency-Key", kIdempotencyKeyText)
+         .header("Prefer", kPreferText)
          .takes(ref("TenantCreate"))
          .returns(201, ref("TenantCreated"))
+         .or_returns(202, ref("TenantAccepted"))
+         .response_header("Operation-Id", kOperationIdText)
          .with_location(),
      &TenantRoutes::create);
   on(info(Method::get, "/v1/tenants/{tenant}", "getTenant", "Get a tenant")
@@ -197,7 +247,14 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .with_etag(),
      &TenantRoutes::update);
   on(info(Method::remove, "/v1/tenants/{tenant}", "deleteTenant", "Delete a tenant and everything it has")
-         .returns(204),
+         .about("An operation, which goes on until nothing is left: there is no way back. With `Prefer: "
+                "respond-async` "
+                "the answer does not wait for it.")
+         .header("Idempotency-Key", kIdempotencyKeyText)
+         .header("Prefer", kPreferText)
+         .returns(204)
+         .or_returns(202, ref("OperationAccepted"))
+         .response_header("Operation-Id", kOperationIdText),
      &TenantRoutes::remove);
   on(info(Method::post, "/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend a tenant")
          .returns(200, ref("Tenant")),

@@ -1,0 +1,53 @@
+#include "operations/operation.h"
+
+#include <array>
+
+#include "operations/error_json.h"
+
+namespace rowhouse::operations {
+namespace {
+
+constexpr std::array<std::string_view, 8> kStatusNames = {"pending",   "running", "paused",    "undoing",
+                                                          "succeeded", "undone",  "cancelled", "failed"};
+constexpr std::array<std::string_view, 6> kStepStatusNames = {"pending", "running", "done",
+                                                              "failed",  "undoing", "undone"};
+
+}  // namespace
+
+std::string_view operation_status_name(OperationStatus status) {
+  return kStatusNames[static_cast<std::size_t>(status)];
+}
+
+std::optional<OperationStatus> parse_operation_status(std::string_view name) {
+  for (std::size_t i = 0; i < kStatusNames.size(); ++i) {
+    if (kStatusNames[i] == name) return static_cast<OperationStatus>(i);
+  }
+  return std::nullopt;
+}
+
+bool has_ended(OperationStatus status) {
+  switch (status) {
+    case OperationStatus::succeeded:
+    case OperationStatus::undone:
+    case OperationStatus::cancelled:
+    case OperationStatus::failed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string_view step_status_name(StepStatus status) {
+  return kStepStatusNames[static_cast<std::size_t>(status)];
+}
+
+std::optional<StepStatus> parse_step_status(std::string_view name) {
+  for (std::size_t i = 0; i < kStepStatusNames.size(); ++i) {
+    if (kStepStatusNames[i] == name) return static_cast<StepStatus>(i);
+  }
+  return std::nullopt;
+}
+
+Error operation_error(const Operation& operation) { return error_from_json(operation.error); }
+
+}  // namespace rowhouse::operations
