@@ -74,9 +74,9 @@ std::string Impersonation::statement(const std::string& database, SqlClient& cli
   claims.expires_at = microseconds_from_now(std::chrono::seconds(forgery == Forgery::expired ? -30 : 30));
   claims.number = client.next_context_number();
   if (forgery == Forgery::old_number) claims.number = 1;
-  if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
   std::string mac = mac_of(key.bytes, claims);
   if (forgery == Forgery::wrong_mac) mac[7] = static_cast<char>(mac[7] ^ 1);
+  if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
   return fmt::format("SELECT rowhouse.set_context({}, '{}', {}::bigint, {}::bigint, '\\x{}'::bytea)",
                      generation + (forgery == Forgery::wrong_key_id ? 1 : 0), text_of(claims),
                      claims.expires_at, claims.number, to_hex(mac));
