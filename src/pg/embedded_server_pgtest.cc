@@ -238,7 +238,7 @@ TEST_F(EmbeddedServerTest, AnOrphanedInitdbIsSeen) {
   const std::string target = directory_ + "/postgres.new", word = "--pgdata=" + target;
   const pid_t pid = fork();
   if (pid == 0) {
-    execl(program.c_str(), "initdb", "-c", "while :; do sleep 1; done", "initdb", word.c_str(), nullptr);
+    execl(program.c_str(), "initdb", "-c", "kill -STOP $$; :", "initdb", word.c_str(), nullptr);
     _exit(127);
   }
   EXPECT_TRUE(eventually([&] { return postgres_processes_in(target) == std::vector<pid_t>{pid}; }));

@@ -1,7 +1,6 @@
 #include "attack/judge.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/json.h"
 
@@ -10,7 +9,6 @@ namespace rowhouse::attack {
 namespace {
 
 constexpr int kControlTries = 50;
-constexpr int kPairTries = 5;
 constexpr std::size_t kShownBytes = 2'000;
 
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
@@ -121,19 +119,13 @@ void Judge::judge(const Attempt& attempt, const Answer& answer) {
   ++compared_;
   const std::string& control = control_of(attempt);
   if (signature(answer, attempt.secret) == control) return;
-  // Again, both alone, and several times: attempts on other connections make and delete the attacker's own
-  // copies, which some bodies refer to, so one pair may see two states. What tells a foreign row from none
-  // tells it every time.
-  std::optional<Answer> again;
-  std::string fresh;
-  for (int tries = 0; tries < kPairTries; ++tries) {
-    again = alone_.ask(attempt.request);
-    fresh = ask_control(attempt);
-    if (again && (again->status == 503 || signature(*again, attempt.secret) == fresh)) {
-      ++unstable_[attempt.technique->name];
-      controls_[attempt.control_name] = std::move(fresh);
-      return;
-    }
+  // Once more, both alone.
+  const auto again = alone_.ask(attempt.request);
+  std::string fresh = ask_control(attempt);
+  if (again && (again->status == 503 || signature(*again, attempt.secret) == fresh)) {
+    ++unstable_[attempt.technique->name];
+    controls_[attempt.control_name] = std::move(fresh);
+    return;
   }
   if (!again && faults_ == Faults::expected) return lost(attempt);
   find(attempt, "it is told from one that nobody has", again ? *again : answer, std::move(fresh));
