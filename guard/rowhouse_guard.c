@@ -48,7 +48,11 @@ PG_FUNCTION_INFO_V1(rowhouse_context_keys_changed);
 #pragma GCC visibility pop
 
 #define KEY_BYTES 64
-#define MESSAGE_BYTES 56
+#define MESSAGE_BYTES 145
+// "rowhouse_context_", and in hexadecimal tenant, principal and role.
+#define CLAIMS_PREFIX "rowhouse_context_"
+#define CLAIMS_PREFIX_BYTES 17
+#define CLAIMS_BYTES (CLAIMS_PREFIX_BYTES + 2 * (2 * UUID_LEN + 4))
 // While one key follows the other there are two. More than this are not looked at.
 #define MAX_KEYS 32
 // A change may come while the keys are being read.
@@ -176,6 +180,36 @@ static uint8* put_int32(uint8* to, int32 value) {
   return to + sizeof(big_endian);
 }
 
+// The message is what record_send() makes of (claims text, expires_at int8, number int8, backend int4).
+static uint8* put_column(uint8* to, Oid type, int32 bytes) {
+  return put_int32(put_int32(to, (int32)type), bytes);
+}
+
+static void make_message(uint8* message, const uint8* claims, int64 expires_at, int64 number) {
+  uint8* end = put_column(put_int32(message, 4), TEXTOID, CLAIMS_BYTES);
+  memcpy(end, claims, CLAIMS_BYTES);
+  end = put_int64(put_column(end + CLAIMS_BYTES, INT8OID, 8), expires_at);
+  end = put_int64(put_column(end, INT8OID, 8), number);
+  end = put_int32(put_column(end, INT4OID, 4), MyProcPid);
+  Assert(end == message + MESSAGE_BYTES);
+}
+
+static int digit_value(uint8 digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  return -1;
+}
+
+static bool read_hexadecimal(uint8* to, const uint8* digits, int bytes) {
+  for (int i = 0; i < bytes; ++i) {
+    int high = digit_value(digits[2 * i]);
+    int low = digit_value(digits[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    to[i] = (uint8)(high << 4 | low);
+  }
+  return true;
+}
+
 // PostgreSQL's own wrapper looks the algorithm up in OpenSSL each time, which takes longer than the hash.
 static void sign(const Key* key, const uint8* message, uint8* mac) {
 #ifdef USE_OPENSSL
@@ -217,27 +251,32 @@ static void refuse(void) {
 Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
   uint8 message[MESSAGE_BYTES];
   uint8 expected[PG_SHA256_DIGEST_LENGTH];
-  uint8* end = message;
+  uint8 claimed[2 * UUID_LEN + 4];
+  uint32 role;
   const Key* key;
+  const uint8* claims_bytes;
+  text* claims;
   bytea* mac;
   int64 expires_at, number;
 
-  for (int i = 0; i < 9; ++i) {
+  for (int i = 0; i < 5; ++i) {
     if (PG_ARGISNULL(i)) refuse();
   }
-  expires_at = PG_GETARG_INT64(6);
-  number = PG_GETARG_INT64(7);
-  mac = PG_GETARG_BYTEA_PP(8);
+  claims = PG_GETARG_TEXT_PP(1);
+  expires_at = PG_GETARG_INT64(2);
+  number = PG_GETARG_INT64(3);
+  mac = PG_GETARG_BYTEA_PP(4);
   AcceptInvalidationMessages();  // a key may have been retired since this transaction began
   key = find_key(PG_GETARG_INT32(0));
-  if (key == NULL || VARSIZE_ANY_EXHDR(mac) != PG_SHA256_DIGEST_LENGTH) refuse();
+  if (key == NULL || VARSIZE_ANY_EXHDR(mac) != PG_SHA256_DIGEST_LENGTH ||
+      VARSIZE_ANY_EXHDR(claims) != CLAIMS_BYTES)
+    refuse();
+  claims_bytes = (const uint8*)VARDATA_ANY(claims);
+  if (memcmp(claims_bytes, CLAIMS_PREFIX, CLAIMS_PREFIX_BYTES) != 0 ||
+      !read_hexadecimal(claimed, claims_bytes + CLAIMS_PREFIX_BYTES, sizeof(claimed)))
+    refuse();
 
-  for (int i = 1; i < 5; ++i) end = put_int64(end, PG_GETARG_INT64(i));
-  end = put_int32(end, PG_GETARG_INT32(5));
-  end = put_int64(end, expires_at);
-  end = put_int64(end, number);
-  end = put_int32(end, MyProcPid);
-  Assert(end == message + MESSAGE_BYTES);
+  make_message(message, claims_bytes, expires_at, number);
   sign(key, message, expected);
   if (!same_mac(expected, (const uint8*)VARDATA_ANY(mac)) || number <= last_number) refuse();
   if (expires_at < GetCurrentTimestamp() + EPOCH_DIFFERENCE_US) {
@@ -249,9 +288,10 @@ Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
             errmsg("a tenant context is already set in this transaction"));
   }
   last_number = number;
-  memcpy(context.tenant.data, message, UUID_LEN);
-  memcpy(context.principal.data, message + UUID_LEN, UUID_LEN);
-  context.role = PG_GETARG_INT32(5);
+  memcpy(context.tenant.data, claimed, UUID_LEN);
+  memcpy(context.principal.data, claimed + UUID_LEN, UUID_LEN);
+  memcpy(&role, claimed + 2 * UUID_LEN, sizeof(role));
+  context.role = (int32)pg_ntoh32(role);
   context.transaction = this_transaction();
   PG_RETURN_VOID();
 }

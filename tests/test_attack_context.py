@@ -13,7 +13,7 @@ import psycopg2.extensions
 import pytest
 
 from support.attack_site import DENIED, POOL, SECRET, Site
-from support.credentials import halves
+from support.credentials import claims_of
 from support.server import Server
 
 
@@ -136,12 +136,24 @@ def seen_or_refused(runtime):
 
 def test_forged_contexts(guarded):
     victim, attacker = guarded.victim.id, guarded.attacker.id
-    high, low = halves(victim)
     with guarded.runtime() as runtime, guarded.runtime() as other:
-        refused(runtime, runtime.claims(attacker, tenant_high=high, tenant_low=low))
-        refused(runtime, runtime.claims(attacker, tenant_low=low))
-        for member, by in (("principal_high", 1), ("principal_low", 1), ("role", 1), ("role", -1), ("expires_at", 10**6), ("expires_at", -1),
-                           ("number", 1), ("number", 2**40)):
+        principal, blank = uuid.uuid4(), "rowhouse_context_"
+        mine, victims = claims_of(attacker, principal), claims_of(victim, principal)
+        for forged in (victims, victims[:17 + 16] + mine[17 + 16:], mine[:17 + 16] + victims[17 + 16:], claims_of(principal, attacker),
+                       claims_of(attacker, victim), claims_of(attacker, principal, 1), claims_of(attacker, principal, -1), mine.upper(),
+                       mine + "0", mine[:-1], mine + victims, victims + mine, blank, "", mine + "\n", mine + " ", " " + mine, "x" * 10**6,
+                       mine.replace("0", "\N{FULLWIDTH DIGIT ZERO}"), blank + "\N{FULLWIDTH LATIN SMALL LETTER A}" * 72):
+            claims = {**runtime.claims(attacker), "claims": mine}
+            refused(runtime, {**claims, "mac": runtime.sign(claims), "claims": forged})
+        # Cut apart elsewhere: the lengths are signed, too.
+        claims = runtime.claims(attacker)
+        for cut in (16, 32, 72):
+            refused(runtime, {**claims, "claims": claims["claims"][:-cut]})
+        for encoding in ("LATIN1", "SJIS", "EUC_JP", "GB18030", "BIG5", "UTF8"):
+            runtime.run(f"SET SESSION client_encoding = '{encoding}'")
+            runtime.commit()
+            refused(runtime, runtime.claims(attacker, claims=victims))
+        for member, by in (("expires_at", 10**6), ("expires_at", -1), ("number", 1), ("number", 2**40)):
             claims = runtime.claims(attacker)
             refused(runtime, {**claims, member: claims[member] + by})
         mac = runtime.claims(victim)["mac"]
@@ -149,7 +161,7 @@ def test_forged_contexts(guarded):
             refused(runtime, runtime.claims(victim, mac=forged))
         for key_id in (0, -1, runtime.generation + 1, 2**31 - 1, None):
             refused(runtime, runtime.claims(victim, key_id=key_id))
-        for member in ("tenant_high", "tenant_low", "role", "expires_at", "number"):
+        for member in ("claims", "expires_at", "number"):
             refused(runtime, runtime.claims(victim, **{member: None}))
         keys = {"no key": b"\0" * 64, "of another database": guarded.credentials.context_key(guarded.database("database"), runtime.generation),
                 "of another generation": guarded.credentials.context_key(POOL, runtime.generation + 1), "guessed": os.urandom(64)}

@@ -25,8 +25,7 @@ LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY INVOKER AS 'rowhouse_guard', 'row
 CREATE OR REPLACE FUNCTION rowhouse.principal_role() RETURNS integer
 LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_principal_role';
 
-CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint,
-  principal_low bigint, role integer, expires_at bigint, number bigint, mac bytea) RETURNS void
+CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_set_context';
 
 -- Every backend forgets the keys it has read when a change of them commits; also under session_replication_role = replica.
@@ -40,8 +39,8 @@ ALTER TABLE rowhouse.context_keys ENABLE ALWAYS TRIGGER context_keys_changed;
 ALTER FUNCTION rowhouse.tenant_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_role() OWNER TO tenant_owner;
-ALTER FUNCTION rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea) OWNER TO tenant_owner;
+ALTER FUNCTION rowhouse.set_context(integer, text, bigint, bigint, bytea) OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.context_keys_changed() OWNER TO tenant_owner;
 REVOKE ALL ON FUNCTION rowhouse.tenant_id(), rowhouse.principal_id(), rowhouse.principal_role(),
-  rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea),
+  rowhouse.set_context(integer, text, bigint, bigint, bytea),
   rowhouse.context_keys_changed() FROM PUBLIC;

@@ -58,20 +58,22 @@ RETURN CASE WHEN pg_catalog.starts_with(pg_catalog.current_setting('backtrace_fu
   THEN ('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.current_setting('backtrace_functions'), 82, 8))::pg_catalog.bit(32)::pg_catalog.int4 END;
 
 -- It runs with the search path of the caller (setting one for a function takes longer than the hash), so every name and
--- every operator is qualified. One query and a few expressions, for speed: PERFORM would be a query more.
+-- every operator is qualified. What it costs is the number of functions in its expressions, each of which PostgreSQL looks
+-- up and checks the rights to in every transaction. Hence one query, claims that are kept as they come, and record_send(),
+-- which turns all that is signed into bytes at once.
 --
 -- CASE looks at its conditions one after the other, so nothing is stored before everything is verified.
 --
 -- "=" of bytea is memcmp. It compares words of at least 8 bytes, so time could tell a guess apart only after 2^64 of
 -- them, each of which costs a transaction.
-CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint,
-  principal_low bigint, role integer, expires_at bigint, number bigint, mac bytea) RETURNS void
+--
+-- record_send() writes text in the encoding of the client. All of them have ASCII as it is, and nothing else is signed.
+CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
-  message pg_catalog.bytea;
   last_number pg_catalog.int8;
-  refusal pg_catalog.text;
+  is_kept pg_catalog.bool;
 BEGIN
   IF number OPERATOR(pg_catalog.=) 1 THEN
     -- The first one of a session that has no memory yet. Later, a session without memory is one that threw it away:
@@ -83,38 +85,34 @@ BEGIN
     END;
   END IF;
 
-  SELECT k.key INTO message FROM rowhouse.context_keys k WHERE k.id OPERATOR(pg_catalog.=) key_id;
-  message := message OPERATOR(pg_catalog.||) pg_catalog.int8send(tenant_high)
-    OPERATOR(pg_catalog.||) pg_catalog.int8send(tenant_low) OPERATOR(pg_catalog.||) pg_catalog.int8send(principal_high)
-    OPERATOR(pg_catalog.||) pg_catalog.int8send(principal_low) OPERATOR(pg_catalog.||) pg_catalog.int4send(role)
-    OPERATOR(pg_catalog.||) pg_catalog.int8send(expires_at) OPERATOR(pg_catalog.||) pg_catalog.int8send(number)
-    OPERATOR(pg_catalog.||) pg_catalog.int4send(pg_catalog.pg_backend_pid());
-
-  refusal := CASE
-    -- Of an unknown key or anything null, the message is null.
-    WHEN (pg_catalog.sha256(message) OPERATOR(pg_catalog.=) mac) IS NOT TRUE THEN 'the tenant context is not valid'
-    WHEN number OPERATOR(pg_catalog.<=) COALESCE(last_number, pg_catalog.currval('rowhouse.context_number'))
-      THEN 'the tenant context is not valid'
+  -- Null: not valid, also for want of the key. False: valid, but too late for it.
+  is_kept := CASE
+    WHEN (pg_catalog.sha256(k.key OPERATOR(pg_catalog.||)
+           pg_catalog.record_send(ROW (claims, expires_at, number, pg_catalog.pg_backend_pid())))
+         OPERATOR(pg_catalog.=) mac) IS NOT TRUE THEN NULL
+    WHEN number OPERATOR(pg_catalog.<=) COALESCE(last_number, pg_catalog.currval('rowhouse.context_number')) THEN NULL
     WHEN expires_at OPERATOR(pg_catalog.<)
-        (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6::pg_catalog.float8)
-      THEN 'the tenant context has expired'
-    WHEN pg_catalog.starts_with(pg_catalog.current_setting('backtrace_functions'), 'rowhouse_context_')
-      THEN 'a tenant context is already set in this transaction'
-    WHEN pg_catalog.setval('rowhouse.context_number', number) IS NULL
-        OR pg_catalog.set_config('backtrace_functions', 'rowhouse_context_' OPERATOR(pg_catalog.||)
-             pg_catalog.encode(pg_catalog.substr(message, 65, 36), 'hex'), true) IS NULL
-      THEN 'the tenant context cannot be kept'
-    END;
-  IF refusal IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = refusal, HINT = CASE refusal
-      WHEN 'the tenant context has expired' THEN 'It may have waited too long, or the clocks of the servers differ.'
-      ELSE '' END;
+        (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6::pg_catalog.float8) THEN false
+    WHEN pg_catalog.starts_with(pg_catalog.current_setting('backtrace_functions'), 'rowhouse_context_') THEN false
+    WHEN pg_catalog.setval('rowhouse.context_number', number) IS NULL THEN NULL
+    ELSE pg_catalog.set_config('backtrace_functions', claims, true) IS NOT NULL
+    END FROM rowhouse.context_keys k WHERE k.id OPERATOR(pg_catalog.=) key_id;
+  IF is_kept THEN RETURN; END IF;
+
+  IF is_kept IS NULL THEN
+    RAISE EXCEPTION 'the tenant context is not valid' USING ERRCODE = '42501';
+  ELSIF expires_at OPERATOR(pg_catalog.<)
+      (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6::pg_catalog.float8) THEN
+    RAISE EXCEPTION 'the tenant context has expired' USING ERRCODE = '42501',
+      HINT = 'It may have waited too long, or the clocks of the servers differ.';
+  ELSE
+    RAISE EXCEPTION 'a tenant context is already set in this transaction' USING ERRCODE = '42501';
   END IF;
 END $$;
 
 ALTER FUNCTION rowhouse.tenant_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_role() OWNER TO tenant_owner;
-ALTER FUNCTION rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea) OWNER TO tenant_owner;
+ALTER FUNCTION rowhouse.set_context(integer, text, bigint, bigint, bytea) OWNER TO tenant_owner;
 REVOKE ALL ON FUNCTION rowhouse.tenant_id(), rowhouse.principal_id(), rowhouse.principal_role(),
-  rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea) FROM PUBLIC;
+  rowhouse.set_context(integer, text, bigint, bigint, bytea) FROM PUBLIC;

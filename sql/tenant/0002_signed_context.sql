@@ -34,14 +34,13 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED
 RETURN NULL::pg_catalog.int4;
 COMMENT ON FUNCTION rowhouse.principal_role() IS 'What the principal may do, or null without a context.';
 
-CREATE FUNCTION rowhouse.set_context(key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint,
-  principal_low bigint, role integer, expires_at bigint, number bigint, mac bytea) RETURNS void
+CREATE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = '' AS $$
 BEGIN
   RAISE EXCEPTION 'no tenant context can be set in this database yet' USING ERRCODE = '55000',
     HINT = 'A Rowhouse server installs the check of contexts when it starts.';
 END $$;
-COMMENT ON FUNCTION rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea) IS
+COMMENT ON FUNCTION rowhouse.set_context(integer, text, bigint, bigint, bytea) IS
   'Sets the tenant of this transaction, proven by a signature over all arguments and this backend.';
 
 -- 4. As in 0001, with the new functions.
@@ -51,7 +50,7 @@ BEGIN
   EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA rowhouse TO %I', runtime_role);
   EXECUTE pg_catalog.format(
     'GRANT EXECUTE ON FUNCTION rowhouse.tenant_id(), rowhouse.principal_id(), rowhouse.principal_role(),'
-    ' rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea) TO %I', runtime_role);
+    ' rowhouse.set_context(integer, text, bigint, bigint, bytea) TO %I', runtime_role);
   EXECUTE pg_catalog.format(
     'GRANT SELECT, DELETE, INSERT (key, fingerprint, status, headers, response, created_at),'
     ' UPDATE (fingerprint, status, headers, response, created_at) ON rowhouse.idempotency_keys TO %I', runtime_role);

@@ -230,6 +230,24 @@ TEST_F(EmbeddedServerTest, StopDuringARestartEnds) {
   EXPECT_TRUE(postgres_processes_in(directory_ + "/postgres").empty());
 }
 
+// Its parent was killed, and it removes what it made: nobody may work there meanwhile.
+TEST_F(EmbeddedServerTest, AnOrphanedInitdbIsSeen) {
+  fs::create_directories(directory_);
+  const std::string program = directory_ + "/initdb";
+  ASSERT_TRUE(fs::copy_file("/bin/bash", program));
+  const std::string target = directory_ + "/postgres.new", word = "--pgdata=" + target;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    execl(program.c_str(), "initdb", "-c", "kill -STOP $$; :", "initdb", word.c_str(), nullptr);
+    _exit(127);
+  }
+  EXPECT_TRUE(eventually([&] { return postgres_processes_in(target) == std::vector<pid_t>{pid}; }));
+  EXPECT_TRUE(postgres_processes_in(directory_ + "/postgres").empty());
+  kill(pid, SIGKILL);
+  ASSERT_EQ(waitpid(pid, nullptr, 0), pid);
+  EXPECT_TRUE(postgres_processes_in(target).empty());
+}
+
 TEST_F(EmbeddedServerTest, AKilledServerIsFollowedByANewOneWithNothingLost) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

@@ -16,6 +16,8 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
 
 #include "base/text.h"
@@ -110,6 +112,24 @@ int wait_status(pid_t pid) {
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return status;
+}
+
+// "postgres" of "/usr/lib/…/postgres", also of "… (deleted)" after an upgrade of the package; "" if unknown.
+std::string program_of(const std::string& process) {
+  const std::string path = read_link(process + "/exe");
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return "";
+  return std::string(split(std::string_view(path).substr(slash + 1), ' ').front());
+}
+
+// One whose parent was killed cleans up after itself: it would remove what is made in its place.
+bool is_initdb_of(pid_t pid, const std::string& directory) {
+  const std::string base = "/proc/" + std::to_string(pid);
+  if (program_of(base) != "initdb") return false;
+  std::ifstream file(base + "/cmdline", std::ios::binary);
+  const std::string words((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto arguments = split(words, '\0');
+  return std::find(arguments.begin(), arguments.end(), "--pgdata=" + directory) != arguments.end();
 }
 
 // For kernels without pidfd_open, or when no descriptor is left.
@@ -211,11 +231,7 @@ std::string reap(pid_t pid) {
 
 bool is_postgres_in(pid_t pid, const std::string& directory) {
   const std::string base = "/proc/" + std::to_string(pid);
-  const std::string program = read_link(base + "/exe");
-  const std::size_t slash = program.rfind('/');
-  if (slash == std::string::npos) return false;
-  // "postgres", or "postgres (deleted)" after an upgrade of the package.
-  if (split(std::string_view(program).substr(slash + 1), ' ').front() != "postgres") return false;
+  if (program_of(base) != "postgres") return false;
   // By inode, since a mount may show the same directory under another name.
   struct stat expected {
   }, actual{};
@@ -229,9 +245,9 @@ std::vector<pid_t> postgres_processes_in(const std::string& directory) {
   if (!processes) return found;
   while (const dirent* entry = readdir(processes.get())) {
     const auto pid = parse_int64(entry->d_name);
-    if (pid && *pid > 0 && is_postgres_in(static_cast<pid_t>(*pid), directory)) {
-      found.push_back(static_cast<pid_t>(*pid));
-    }
+    if (!pid || *pid <= 0) continue;
+    const auto process = static_cast<pid_t>(*pid);
+    if (is_postgres_in(process, directory) || is_initdb_of(process, directory)) found.push_back(process);
   }
   return found;
 }

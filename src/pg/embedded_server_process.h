@@ -56,8 +56,8 @@ bool wait_for_end(pid_t pid, std::chrono::milliseconds limit, int wake = kNoWake
 // Reaps a child that has ended: "exited with status 1", "was killed by signal 9".
 std::string reap(pid_t pid);
 
-// The postgres processes whose working directory is `directory`: a postmaster, its children, or what is left
-// of them.
+// The postgres processes whose working directory is `directory` (a postmaster, its children, or what is left
+// of them), and the initdb that was told to make it under this name.
 std::vector<pid_t> postgres_processes_in(const std::string& directory);
 bool is_postgres_in(pid_t pid, const std::string& directory);
 

@@ -19,19 +19,19 @@ constexpr const char* kSecond = "00000000-0000-4000-8000-000000000002";
 // transaction_context.h says, for this backend, with a number above the last one.
 constexpr const char* kSetContextStub = R"sql(
 CREATE SCHEMA rowhouse;
-CREATE FUNCTION rowhouse.set_context(key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint,
-                                     principal_low bigint, role integer, expires_at bigint, number bigint, mac bytea)
+CREATE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  IF key_id <> 7 OR mac <> sha256(convert_to(repeat('k', 64), 'UTF8') || int8send(tenant_high) || int8send(tenant_low)
-       || int8send(principal_high) || int8send(principal_low) || int4send(role) || int8send(expires_at) || int8send(number)
-       || int4send(pg_backend_pid()))
+  IF key_id <> 7 OR mac <> sha256(convert_to(repeat('k', 64), 'UTF8') || int4send(4)
+       || int4send(25) || int4send(octet_length(claims)) || convert_to(claims, 'UTF8') || int4send(20) || int4send(8) || int8send(expires_at)
+       || int4send(20) || int4send(8) || int8send(number) || int4send(23) || int4send(4) || int4send(pg_backend_pid()))
+     OR claims !~ '^rowhouse_context_[0-9a-f]{72}$'
      OR expires_at < extract(epoch FROM now()) * 1e6
      OR number <= coalesce(nullif(current_setting('test.number', true), ''), '0')::bigint THEN
     RAISE insufficient_privilege;
   END IF;
   PERFORM set_config('test.number', number::text, false),
-          set_config('test.tenant', encode(int8send(tenant_high) || int8send(tenant_low), 'hex')::uuid::text, true);
+          set_config('test.tenant', substr(claims, 18, 32)::uuid::text, true);
 END $$;
 )sql";
 

@@ -29,13 +29,31 @@ class Writer {
     at_ += size;
     return begin;
   }
-  char* at() const { return at_; }
+  template <class Bytes>
+  void hexadecimal(const Bytes& data) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    for (const auto each : data) {
+      const auto byte = static_cast<unsigned char>(each);
+      *at_++ = kDigits[byte >> 4];
+      *at_++ = kDigits[byte & 15];
+    }
+  }
+  void column(std::int32_t type, const char* data, std::int32_t size) {
+    number(type);
+    number(size);
+    bytes(data, static_cast<std::size_t>(size));
+  }
 
  private:
   char* at_;
 };
 
-constexpr std::size_t kMessageBytes = 56;
+constexpr std::string_view kClaimsPrefix = "rowhouse_context_";
+constexpr std::size_t kMessageBytes = 145;
+
+// As record_send() writes the values of a row: type and length of each before its bytes.
+constexpr std::int32_t kColumns = 4;
+constexpr std::int32_t kTextType = 25, kInt8Type = 20, kInt4Type = 23;
 
 }  // namespace
 
@@ -45,23 +63,27 @@ SignedContext::SignedContext(const TransactionContext& context, std::int32_t bac
       std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch()).count();
   Writer parameters(bytes_.data());
   values_[0] = parameters.number(context.key().id);
-  const char* message = parameters.at();
-  values_[1] = parameters.bytes(context.tenant().bytes().data(), 16);
-  values_[2] = values_[1] + 8;
-  values_[3] = parameters.bytes(context.principal().bytes().data(), 16);
-  values_[4] = values_[3] + 8;
-  values_[5] = parameters.number(static_cast<std::int32_t>(context.role()));
-  values_[6] = parameters.number(static_cast<std::int64_t>(expires_us));
-  values_[7] = parameters.number(number);
+  values_[1] = parameters.bytes(kClaimsPrefix.data(), kClaimsPrefix.size());
+  parameters.hexadecimal(context.tenant().bytes());
+  parameters.hexadecimal(context.principal().bytes());
+  std::array<char, 4> role;
+  Writer(role.data()).number(static_cast<std::int32_t>(context.role()));
+  parameters.hexadecimal(role);
+  values_[2] = parameters.number(static_cast<std::int64_t>(expires_us));
+  values_[3] = parameters.number(number);
 
-  // The parameters from the tenant on are the message, but for the backend, which it knows itself.
   std::array<char, kContextKeyBytes + kMessageBytes> hashed;
   Writer input(hashed.data());
   input.bytes(context.key().bytes.data(), kContextKeyBytes);
-  input.bytes(message, static_cast<std::size_t>(parameters.at() - message));
-  input.number(backend_pid);
+  input.number(kColumns);
+  input.column(kTextType, values_[1], kClaimsBytes);
+  input.column(kInt8Type, values_[2], 8);
+  input.column(kInt8Type, values_[3], 8);
+  std::array<char, 4> backend;
+  Writer(backend.data()).number(backend_pid);
+  input.column(kInt4Type, backend.data(), 4);
   const std::string mac = crypto::sha256(std::string_view(hashed.data(), hashed.size()));
-  values_[8] = parameters.bytes(mac.data(), mac.size());
+  values_[4] = parameters.bytes(mac.data(), mac.size());
 }
 
 }  // namespace rowhouse::pg

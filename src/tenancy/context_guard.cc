@@ -117,6 +117,9 @@ gone AS (DELETE FROM rowhouse.context_keys c WHERE c.id <> ALL ($1::integer[]))
 INSERT INTO rowhouse.context_keys AS c (id, key) SELECT id, key FROM valid
 ON CONFLICT (id) DO UPDATE SET key = excluded.key WHERE c.key <> excluded.key)";
 
+// One row or two, which to read as a whole takes less than to search an index. The planner has to be told.
+constexpr std::string_view kAnalyzeKeysSql = "ANALYZE rowhouse.context_keys (id)";
+
 pg::Statement statement(std::string_view sql, pg::Params params = {}) {
   return pg::Statement(std::string(sql), std::move(params), pg::Access::write, pg::Reuse::once);
 }
@@ -287,6 +290,8 @@ Task<Result<std::string>> ContextGuard::install(std::string database, const Want
   keys.emplace_back(keys_array(cluster_.credentials(), parse_generations(wanted.generations), database));
   const auto put_keys = statement(kKeysSql, std::move(keys));
   CO_TRY_DO(co_await session.query(put_keys, options));
+  const auto analyze = statement(kAnalyzeKeysSql);
+  CO_TRY_DO(co_await session.query(analyze, options));
   CO_TRY_DO(co_await session.commit(options));
   co_return oid;
 }

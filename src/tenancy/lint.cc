@@ -1,11 +1,13 @@
 #include "tenancy/lint.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include "base/text.h"
 #include "tenancy/checker.h"
+#include "tenancy/lint_alike.h"
 #include "tenancy/lint_context_keys.h"
 #include "tenancy/lint_drift.h"
 #include "tenancy/lint_inventory.h"
@@ -17,9 +19,6 @@ namespace {
 
 // Each works on one database at a time; connections are dear where tenants have databases of their own.
 constexpr std::size_t kParallelDatabases = 4;
-// From here on whole catalogs are joined, and a nested loop, which the planner likes for lists whose length
-// it cannot know, would be quadratic.
-constexpr std::size_t kManySchemas = 50;
 // Objects may go while their definitions are read.
 constexpr int kAttempts = 3;
 
@@ -41,7 +40,6 @@ constexpr std::string_view kSnapshotSql =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; "
     "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; SET LOCAL search_path = pg_catalog, "
     "pg_temp";
-constexpr std::string_view kNoNestedLoopsSql = "SET LOCAL enable_nestloop = off";
 
 struct NamedRule {
   std::string_view name, sql;
@@ -123,12 +121,8 @@ pg::Params database_parameters(const LintTarget& target, const LintInventory& in
   return params;
 }
 
-pg::Params schema_parameters(const LintTarget& target) {
-  std::vector<SchemaScope> scopes(target.schemas.begin(), target.schemas.end());
-  SchemaScope own;
-  own.schema = "rowhouse";
-  scopes.push_back(std::move(own));
-  return catalog_parameters(scopes);
+std::vector<SchemaScope> scopes_of(const LintTarget& target) {
+  return std::vector<SchemaScope>(target.schemas.begin(), target.schemas.end());
 }
 
 // Whether an error only says that somebody changed the catalog meanwhile.
@@ -163,6 +157,13 @@ class LintRun {
   Task<void> lint_databases();
   Task<Result<void>> lint_database(const LintTarget& target);
   Task<Result<std::vector<LintFinding>>> read_findings(const LintTarget& target);
+  Task<Result<pg::Session>> snapshot_of(const std::string& database);
+  Task<Result<std::vector<AlikeSchemas>>> find_alike(pg::Session& session, const LintTarget& target);
+  Task<void> read_rest(const LintTarget& target, std::optional<Result<std::vector<SchemaLook>>>& looks);
+  Task<Result<std::vector<LintFinding>>> break_down(pg::Session& session, const LintTarget& target,
+                                                    const std::vector<AlikeSchemas>& groups);
+  Task<Result<void>> apply_schema_rules(pg::Session& session, std::vector<SchemaScope> schemas,
+                                        std::vector<LintFinding>& findings);
   void add(LintFinding finding);
 
   const Cluster& cluster_;
@@ -231,9 +232,8 @@ Task<Result<LintReport>> LintRun::run() {
 }
 
 Task<Result<void>> LintRun::lint_server() {
-  CO_TRY(auto session, co_await cluster_.administrator(kMaintenanceDatabase, options_));
-  const std::string snapshot(kSnapshotSql);
-  CO_TRY_DO(co_await session.script(snapshot, options_));
+  const std::string maintenance(kMaintenanceDatabase);
+  CO_TRY(auto session, co_await snapshot_of(maintenance));
   pg::Params params;
   params.emplace_back(inventory_.databases);
   params.emplace_back(inventory_.runtimes);
@@ -289,18 +289,79 @@ Task<Result<void>> LintRun::lint_database(const LintTarget& target) {
   }
 }
 
-Task<Result<std::vector<LintFinding>>> LintRun::read_findings(const LintTarget& target) {
-  CO_TRY(auto session, co_await cluster_.administrator(target.database, options_));
+Task<Result<pg::Session>> LintRun::snapshot_of(const std::string& database) {
+  CO_TRY(auto session, co_await cluster_.administrator(database, options_));
   const std::string snapshot(kSnapshotSql);
   CO_TRY_DO(co_await session.script(snapshot, options_));
-  if (target.schemas.size() >= kManySchemas) {
-    const std::string no_nested_loops(kNoNestedLoopsSql);
-    CO_TRY_DO(co_await session.script(no_nested_loops, options_));
+  co_return std::move(session);
+}
+
+Task<void> LintRun::read_rest(const LintTarget& target,
+                              std::optional<Result<std::vector<SchemaLook>>>& looks) {
+  auto session = co_await snapshot_of(target.database);
+  if (!session.ok()) {
+    looks.emplace(std::move(session).error());
+    co_return;
   }
+  looks.emplace(co_await read_looks(*session, scopes_of(target), LookHalf::rest, options_));
+}
+
+Task<Result<std::vector<AlikeSchemas>>> LintRun::find_alike(pg::Session& session, const LintTarget& target) {
+  const std::vector<SchemaScope> scopes = scopes_of(target);
+  if (representatives(AlikeSchemas(scopes.size())).size() == scopes.size()) {
+    std::vector<AlikeSchemas> each;
+    for (std::size_t i = 0; i < scopes.size(); ++i) each.push_back(AlikeSchemas(1, i));
+    co_return each;
+  }
+  std::optional<Result<std::vector<SchemaLook>>> rest;
+  net::TaskGroup group;
+  group.spawn(read_rest(target, rest));
+  const auto tables = co_await read_looks(session, scopes, LookHalf::tables, options_);
+  co_await group.join();
+  if (!tables.ok()) co_return tables.error();
+  if (!rest->ok()) co_return rest->error();
+  co_return group_by_look(scopes, *tables, **rest);
+}
+
+Task<Result<void>> LintRun::apply_schema_rules(pg::Session& session, std::vector<SchemaScope> schemas,
+                                               std::vector<LintFinding>& findings) {
+  CO_TRY_DO(co_await use_joins(session, joins_of(schemas.size()), options_));
+  const pg::Statement query(schema_query_, catalog_parameters(schemas), pg::Access::read, pg::Reuse::once);
+  CO_TRY(const auto rows, co_await session.query(query, options_));
+  for (std::size_t row = 0; row < rows.size(); ++row) findings.push_back(finding_of(rows, row));
+  co_return Result<void>();
+}
+
+// What breaks a rule in one schema breaks it in those that are alike.
+Task<Result<std::vector<LintFinding>>> LintRun::break_down(pg::Session& session, const LintTarget& target,
+                                                           const std::vector<AlikeSchemas>& groups) {
+  std::vector<SchemaScope> first, others;
+  for (const AlikeSchemas& group : groups) {
+    for (const std::size_t i : representatives(group)) first.push_back(target.schemas[i]);
+  }
+  SchemaScope own;
+  own.schema = "rowhouse";
+  first.push_back(std::move(own));
   std::vector<LintFinding> findings;
-  const pg::Statement schemas(schema_query_, schema_parameters(target), pg::Access::read, pg::Reuse::once);
-  CO_TRY(const auto schema_rows, co_await session.query(schemas, options_));
-  for (std::size_t row = 0; row < schema_rows.size(); ++row) findings.push_back(finding_of(schema_rows, row));
+  CO_TRY_DO(co_await apply_schema_rules(session, std::move(first), findings));
+  std::set<std::string> broken;
+  for (const LintFinding& finding : findings) broken.insert(finding.schema);
+  for (const AlikeSchemas& group : groups) {
+    const AlikeSchemas looked_at = representatives(group);
+    const bool is_broken = std::ranges::any_of(
+        looked_at, [&](std::size_t i) { return broken.contains(target.schemas[i].schema); });
+    for (std::size_t k = 0; is_broken && k + looked_at.size() < group.size(); ++k)
+      others.push_back(target.schemas[group[k]]);
+  }
+  if (!others.empty()) CO_TRY_DO(co_await apply_schema_rules(session, std::move(others), findings));
+  co_return findings;
+}
+
+Task<Result<std::vector<LintFinding>>> LintRun::read_findings(const LintTarget& target) {
+  CO_TRY(auto session, co_await snapshot_of(target.database));
+  CO_TRY(const auto groups, co_await find_alike(session, target));
+  CO_TRY(auto findings, co_await break_down(session, target, groups));
+  CO_TRY_DO(co_await use_joins(session, joins_of(target.schemas.size()), options_));
   const pg::Statement database(database_query_, database_parameters(target, inventory_), pg::Access::read,
                                pg::Reuse::once);
   CO_TRY(const auto database_rows, co_await session.query(database, options_));
@@ -310,7 +371,7 @@ Task<Result<std::vector<LintFinding>>> LintRun::read_findings(const LintTarget& 
   for (LintFinding& finding : changed) findings.push_back(std::move(finding));
   CO_TRY(auto keys, co_await find_unknown_context_keys(session, cluster_, target.database, options_));
   for (LintFinding& finding : keys) findings.push_back(std::move(finding));
-  CO_TRY(auto linted, co_await read_linted_schemas(session, target, options_));
+  CO_TRY(auto linted, co_await read_linted_schemas(session, target, groups, options_));
   for (LintedSchema& schema : linted) schemas_.push_back(std::move(schema));
   co_return findings;
 }

@@ -150,7 +150,7 @@ constexpr std::string_view kRest = R"sql(
     LEFT JOIN routine r ON r.oid = t.tgfoid AND r.scope_id = c.scope_id
    UNION ALL
   SELECT t.scope_id, pg_catalog.hash_record_extended(ROW(12, t.class_id::oid, t.name, t.detail, d.strange,
-           CASE WHEN t.tree IS NULL OR d.has_sequence
+           CASE WHEN t.tree IS NULL OR d.has_sequence OR pg_catalog.strpos(t.tree, ':varattno 0 ') > 0
                 THEN pg_catalog.replace(CASE WHEN t.class_id = 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN pg_catalog.pg_get_ruledef(t.id)
                                              ELSE pg_catalog.pg_get_function_sqlbody(t.id) END, t.prefix, '@schema@.')
                 WHEN d.ids IS NULL THEN t.tree
@@ -166,28 +166,22 @@ constexpr std::string_view kRest = R"sql(
                       SELECT n.tree FROM named n WHERE n.position = pg_catalog.cardinality(d.ids)) END), 0)
     FROM tree t
    CROSS JOIN LATERAL (
-     SELECT pg_catalog.array_agg(' ' || v.id || ' ') FILTER (WHERE v.name IS NOT NULL) AS ids,
-            pg_catalog.array_agg(' ' || v.name || ' ') FILTER (WHERE v.name IS NOT NULL) AS names,
-            pg_catalog.string_agg(o.class_id::oid || ' ' || v.id, ',' ORDER BY o.class_id, v.id) FILTER (WHERE v.name IS NULL) AS strange,
-            COALESCE(pg_catalog.bool_or(o.is_sequence), false) AS has_sequence
+     SELECT pg_catalog.array_agg(' ' || o.id || ' ') FILTER (WHERE o.name IS NOT NULL) AS ids,
+            pg_catalog.array_agg(' ' || o.name || ' ') FILTER (WHERE o.name IS NOT NULL) AS names,
+            pg_catalog.string_agg(o.class_id::oid || ' ' || o.id, ',' ORDER BY o.class_id, o.id) FILTER (WHERE o.name IS NULL) AS strange,
+            COALESCE(pg_catalog.bool_or(pg_catalog.starts_with(o.name, 'sequence ')), false) AS has_sequence
        FROM (SELECT DISTINCT b.refclassid AS class_id, b.refobjid AS id,
                     CASE b.refclassid
                       WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
-                        (SELECT 'class ' || x.relname FROM pg_catalog.pg_class x WHERE x.oid = b.refobjid AND x.relnamespace = t.scope_id)
+                        (SELECT CASE x.relkind WHEN 'S' THEN 'sequence ' ELSE 'class ' END || x.relname FROM pg_catalog.pg_class x WHERE x.oid = b.refobjid AND x.relnamespace = t.scope_id)
                       WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN
                         (SELECT 'routine ' || x.proname || ' ' || x.proargtypes::text FROM pg_catalog.pg_proc x WHERE x.oid = b.refobjid AND x.pronamespace = t.scope_id)
                       WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN
                         (SELECT 'type ' || x.typname FROM pg_catalog.pg_type x WHERE x.oid = b.refobjid AND x.typnamespace = t.scope_id)
                       WHEN 'pg_catalog.pg_namespace'::pg_catalog.regclass THEN
                         (SELECT 'schema' WHERE b.refobjid = t.scope_id)
-                    END AS name,
-                    (SELECT x.reltype FROM pg_catalog.pg_class x
-                      WHERE b.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.oid = b.refobjid AND x.relnamespace = t.scope_id) AS row_type,
-                    (SELECT x.relkind = 'S' FROM pg_catalog.pg_class x
-                      WHERE b.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND x.oid = b.refobjid) AS is_sequence
-               FROM pg_catalog.pg_depend b WHERE b.classid = t.class_id AND b.objid = t.id) o
-      CROSS JOIN LATERAL (VALUES (o.id, o.name), (o.row_type, 'row of ' || o.name)) v (id, name)
-      WHERE v.id <> 0) d
+                    END AS name
+               FROM pg_catalog.pg_depend b WHERE b.classid = t.class_id AND b.objid = t.id) o) d
    UNION ALL
   SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(13, c.name, w.rulename, w.ev_type, w.ev_enabled, w.is_instead), 0)
     FROM pg_catalog.pg_rewrite w JOIN class c ON c.oid = w.ev_class

@@ -201,6 +201,15 @@ inline constexpr auto kBreaks = std::to_array<Break>({
     {"drift", Where::own_database,
      "CREATE OR REPLACE VIEW app.open_leads WITH (security_invoker, security_barrier) AS SELECT tenant_id, "
      "id, email, created_at FROM app.leads"},
+    // Into another tenant's schema, where the others point into their own
+    {"drift", Where::schema,
+     "CREATE OR REPLACE VIEW @schema@.open_leads WITH (security_invoker, security_barrier) AS SELECT "
+     "tenant_id, id, email, created_at FROM @other@.leads WHERE status = 'new'"},
+    {"drift", Where::schema,
+     "CREATE OR REPLACE FUNCTION @schema@.lead_total(minimum numeric) RETURNS bigint LANGUAGE sql STABLE "
+     "BEGIN ATOMIC SELECT count(*) FROM @other@.leads WHERE value >= minimum; END"},
+    {"drift", Where::schema,
+     "ALTER TABLE @schema@.leads ALTER COLUMN value SET DEFAULT @other@.lead_total(0)"},
     {"drift", Where::schema, "CREATE INDEX further ON @schema@.leads (tenant_id, nickname)"},
     {"drift", Where::schema, "ALTER TYPE @schema@.lead_status RENAME VALUE 'won' TO 'gained'",
      "ALTER TYPE @schema@.lead_status RENAME VALUE 'gained' TO 'won'"},

@@ -145,6 +145,29 @@ Task<Result<void>> check_promises(const Cluster& cluster, const std::vector<cons
   co_return Result<void>();
 }
 
+constexpr std::string_view kMigrationsSql =
+    "SELECT schema_name, pg_catalog.count(*) FROM rowhouse.pack_migrations GROUP BY schema_name";
+
+Task<Result<std::map<std::string, std::int64_t>>> read_migrations(pg::Session& session, CallOptions options) {
+  const pg::Statement query(std::string(kMigrationsSql), pg::Params(), pg::Access::read, pg::Reuse::once);
+  CO_TRY(const auto rows, co_await session.query(query, options));
+  std::map<std::string, std::int64_t> migrations;
+  for (std::size_t row = 0; row < rows.size(); ++row)
+    migrations.emplace(rows.text(row, 0), parse_int64(rows.text(row, 1)).value_or(0));
+  co_return migrations;
+}
+
+// Of these schemas of the target, by name.
+Task<Result<void>> read_hashes(pg::Session& session, const LintTarget& target, const AlikeSchemas& positions,
+                               std::map<std::string, std::string>& hashes, CallOptions options) {
+  std::vector<SchemaScope> scopes;
+  for (const std::size_t i : positions) scopes.push_back(target.schemas[i]);
+  CO_TRY_DO(co_await use_joins(session, joins_of(scopes.size()), options));
+  CO_TRY(const auto fingerprints, co_await read_fingerprints(session, scopes, options));
+  for (const SchemaFingerprint& fingerprint : fingerprints) hashes[fingerprint.schema] = fingerprint.hash;
+  co_return Result<void>();
+}
+
 std::string_view guard_sql(std::string_view guard) {
   const std::string path = "sql/guard/" + std::string(guard) + ".sql";
   for (const EmbeddedFile& file : embedded_files()) {
@@ -170,19 +193,37 @@ Task<Result<Structure>> make_and_read(const Cluster& cluster, const std::string&
 }  // namespace
 
 Task<Result<std::vector<LintedSchema>>> read_linted_schemas(pg::Session& session, const LintTarget& target,
+                                                            const std::vector<AlikeSchemas>& groups,
                                                             CallOptions options) {
-  const std::vector<SchemaScope> scopes(target.schemas.begin(), target.schemas.end());
-  CO_TRY(const auto fingerprints, co_await read_fingerprints(session, scopes, options));
-  std::map<std::string_view, const LintSchema*> by_name;
-  for (const LintSchema& schema : target.schemas) by_name.emplace(schema.schema, &schema);
+  AlikeSchemas first, others;
+  for (const AlikeSchemas& group : groups) {
+    for (const std::size_t i : representatives(group)) first.push_back(i);
+  }
+  std::map<std::string, std::string> hashes;
+  CO_TRY_DO(co_await read_hashes(session, target, first, hashes, options));
+  for (const AlikeSchemas& group : groups) {
+    const AlikeSchemas looked_at = representatives(group);
+    const std::string& hash = hashes[target.schemas[looked_at.front()].schema];
+    const bool is_alike = std::ranges::all_of(
+        looked_at, [&](std::size_t i) { return hashes[target.schemas[i].schema] == hash; });
+    for (std::size_t k = 0; k + looked_at.size() < group.size(); ++k) {
+      if (is_alike) {
+        hashes[target.schemas[group[k]].schema] = hash;
+      } else {
+        others.push_back(group[k]);
+      }
+    }
+  }
+  if (!others.empty()) CO_TRY_DO(co_await read_hashes(session, target, others, hashes, options));
+  CO_TRY(auto migrations, co_await read_migrations(session, options));
   std::vector<LintedSchema> linted;
-  for (const SchemaFingerprint& fingerprint : fingerprints) {
+  for (const LintSchema& known : target.schemas) {
     LintedSchema schema;
     schema.target = &target;
-    schema.schema = by_name.at(fingerprint.schema);
-    schema.migrations = fingerprint.migrations;
-    schema.hash = fingerprint.hash;
-    linted.push_back(std::move(schema));
+    schema.schema = &known;
+    schema.migrations = migrations[known.schema];
+    schema.hash = hashes[known.schema];
+    if (!schema.hash.empty()) linted.push_back(std::move(schema));  // the others are not there
   }
   co_return linted;
 }

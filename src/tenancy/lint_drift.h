@@ -11,6 +11,7 @@
 #include "pg/pool.h"
 #include "tenancy/cluster.h"
 #include "tenancy/lint.h"
+#include "tenancy/lint_alike.h"
 #include "tenancy/lint_inventory.h"
 #include "tenancy/lint_structure.h"
 
@@ -24,8 +25,9 @@ struct LintedSchema {
 };
 
 // The sessions here are a superuser's, in a transaction with use_catalog_search_path(); references must
-// outlive the task.
+// outlive the task. `groups`: of the target's schemas; one that turns out not to be alike is read in full.
 Task<Result<std::vector<LintedSchema>>> read_linted_schemas(pg::Session& session, const LintTarget& target,
+                                                            const std::vector<AlikeSchemas>& groups,
                                                             CallOptions options);
 
 // Schemas with the same migrations that are not alike (what most have is what counts; of two, the pool's),

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tenancy/installation_pgtest.h"
+#include "tenancy/lint_alike.h"
 #include "tenancy/lint_breaks_pgtest.h"
 
 namespace rowhouse::tenancy {
@@ -30,12 +31,17 @@ class Lint : public fixture::InstallationTest {
     if (own_) return;
     create(request("Pooled"));
     schema_ = create(request("Apart", Tier::schema)).tenant;
+    // With two that nobody breaks, and that come last by name: what is found in the others is not found
+    // because they were chosen to speak for all (lint_alike.h).
+    create(request("Tidy", Tier::schema));
+    other_ = create(request("Untouched", Tier::schema)).tenant;
     own_ = create(request("Alone", Tier::database)).tenant;
   }
 
   static void TearDownTestSuite() {
     own_.reset();
     schema_.reset();
+    other_.reset();
     InstallationTest::TearDownTestSuite();
   }
 
@@ -69,6 +75,7 @@ class Lint : public fixture::InstallationTest {
   // Names of this installation, in the SQL of a Break.
   static std::string filled_in(std::string sql) {
     const std::pair<std::string, std::string> names[] = {{"@schema@", schema_->placement.schema},
+                                                         {"@other@", other_->placement.schema},
                                                          {"@own_database@", own_->placement.database},
                                                          {"@own_role@", own_->placement.role},
                                                          {"@own_id@", own_->id.to_string()}};
@@ -173,7 +180,7 @@ class Lint : public fixture::InstallationTest {
       break_and_mend(kBreaks[i]);
   }
 
-  static inline std::shared_ptr<const Tenant> schema_, own_;
+  static inline std::shared_ptr<const Tenant> schema_, other_, own_;
 };
 
 class LintBreaksA : public Lint {};
@@ -209,6 +216,56 @@ TEST_F(LintAfterRestart, APreparedTransactionThatNobodyEnded) {
   EXPECT_THAT(words_of(mend("prepared-transaction", std::move(findings))), IsEmpty());
 }
 
+// Else LintBreaks would not prove that whatever breaks a rule makes a schema unlike the others.
+TEST_F(Lint, SchemasOfAPoolAreAlike) {
+  const std::string database = pool_database_name("mini");
+  auto session = run(cluster().administrator(database, testing::patient()));
+  ASSERT_TRUE(session.ok());
+  ASSERT_TRUE(run(session->script("BEGIN READ ONLY", testing::patient())).ok());
+  ASSERT_TRUE(run(use_catalog_search_path(*session, testing::patient())).ok());
+  std::vector<SchemaScope> scopes;
+  for (const std::string& schema :
+       {std::string("app"), schema_->placement.schema, other_->placement.schema}) {
+    SchemaScope scope;
+    scope.schema = schema;
+    scope.runtime_role = "tenant_service";
+    scopes.push_back(std::move(scope));
+  }
+  const auto tables = run(read_looks(*session, scopes, LookHalf::tables, testing::patient()));
+  const auto rest = run(read_looks(*session, scopes, LookHalf::rest, testing::patient()));
+  ASSERT_TRUE(tables.ok() && rest.ok());
+  EXPECT_THAT(group_by_look(scopes, *tables, *rest), ::testing::ElementsAre(AlikeSchemas({0, 1, 2})));
+}
+
+// One finding for each, not for those alone that were looked at for all.
+TEST_F(Lint, WhatIsWrongInAllIsFoundInAll) {
+  std::set<std::string> schemas;
+  testing::BlockingSql connection(testing::superuser(pool_database_name("mini")));
+  for (const std::string& row : {std::string("app"), schema_->placement.schema, other_->placement.schema})
+    schemas.insert(row);
+  LintRequest request;
+  request.databases.push_back(pool_database_name("mini"));
+  const std::string each =
+      "DO $$ DECLARE name text; BEGIN FOR name IN SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname "
+      "= 'app' OR "
+      "nspname ~ '^t_.*_[0-9a-f]{12}$' LOOP EXECUTE pg_catalog.format('ALTER TABLE %I.leads @what@ ROW LEVEL "
+      "SECURITY', name); END LOOP; END $$";
+  const auto in_each = [&](const std::string& what) {
+    std::string sql = each;
+    connection.run(sql.replace(sql.find("@what@"), 6, what));
+  };
+  in_each("NO FORCE");
+  std::set<std::string> found;
+  for (const LintFinding& finding : lint(request)) {
+    EXPECT_EQ(finding.rule, "row-security-off");
+    EXPECT_TRUE(found.insert(finding.schema).second) << finding.schema;
+  }
+  EXPECT_EQ(found.size(), 4U);
+  EXPECT_TRUE(std::ranges::includes(found, schemas));
+  in_each("FORCE");
+  EXPECT_THAT(words_of(lint()), IsEmpty());
+}
+
 TEST_F(Lint, OneDatabaseAlone) {
   run_in(Where::pool, "CREATE TABLE public.stray (id int)");
   run_in(Where::own_database, "CREATE TABLE public.stray (id int)");
@@ -241,7 +298,7 @@ TEST_F(Lint, TheLastRunIsKept) {
   ASSERT_TRUE(last.ok() && last->has_value());
   EXPECT_EQ((*last)->errors, 0);
   EXPECT_EQ((*last)->databases, 3);
-  EXPECT_EQ((*last)->schemas, 4);
+  EXPECT_EQ((*last)->schemas, 6);
   EXPECT_FALSE((*last)->finished_at.empty());
 }
 

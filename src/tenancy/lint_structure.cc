@@ -1,7 +1,5 @@
 #include "tenancy/lint_structure.h"
 
-#include "base/text.h"
-
 namespace rowhouse::tenancy {
 
 namespace {
@@ -154,11 +152,8 @@ constexpr std::string_view kFingerprints = R"sql(
 , print AS (
   SELECT scope_id, pg_catalog.bit_xor(pg_catalog.hashtextextended(kind || ' ' || object || ' ' || definition, 1)) AS hash, pg_catalog.count(*) AS lines
     FROM line GROUP BY scope_id
-), applied AS (
-  SELECT schema_name, pg_catalog.count(*) AS migrations FROM rowhouse.pack_migrations GROUP BY schema_name
 )
-SELECT s.name, COALESCE(a.migrations, 0), p.lines || ' ' || p.hash
-  FROM scope s JOIN print p ON p.scope_id = s.oid LEFT JOIN applied a ON a.schema_name = s.name::text
+SELECT s.name, p.lines || ' ' || p.hash FROM scope s JOIN print p ON p.scope_id = s.oid
 )sql";
 
 constexpr std::string_view kAllLines = R"sql(
@@ -223,8 +218,7 @@ Task<Result<std::vector<SchemaFingerprint>>> read_fingerprints(pg::Session& sess
   for (std::size_t row = 0; row < rows.size(); ++row) {
     SchemaFingerprint fingerprint;
     fingerprint.schema = rows.text(row, 0);
-    fingerprint.migrations = parse_int64(rows.text(row, 1)).value_or(0);
-    fingerprint.hash = rows.text(row, 2);
+    fingerprint.hash = rows.text(row, 1);
     fingerprints.push_back(std::move(fingerprint));
   }
   co_return fingerprints;

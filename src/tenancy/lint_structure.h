@@ -6,7 +6,6 @@
 // thousands of schemas.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -22,8 +21,7 @@ namespace rowhouse::tenancy {
 
 struct SchemaFingerprint {
   std::string schema;
-  std::int64_t migrations = 0;  // how many of the pack have run
-  std::string hash;             // of the lines, with their number
+  std::string hash;  // of the lines, with their number
 };
 
 // `session`: as superuser, in a transaction with use_catalog_search_path().

@@ -30,26 +30,39 @@ Uuid parsed(std::string_view text) {
 
 }  // namespace
 
+std::string RawContext::claims() const {
+  std::string bytes;
+  for (const std::int64_t part : {tenant_high, tenant_low, principal_high, principal_low}) {
+    append(bytes, static_cast<std::uint64_t>(part), 8);
+  }
+  append(bytes, static_cast<std::uint32_t>(role), 4);
+  return "rowhouse_context_" + to_hex(bytes);
+}
+
 void RawContext::sign(const pg::ContextKey& key, int backend_pid) {
   std::string message = key.bytes;
-  for (const std::int64_t part : {tenant_high, tenant_low, principal_high, principal_low}) {
-    append(message, static_cast<std::uint64_t>(part), 8);
-  }
-  append(message, static_cast<std::uint32_t>(role), 4);
-  append(message, static_cast<std::uint64_t>(expires_at_us), 8);
-  append(message, static_cast<std::uint64_t>(number), 8);
-  append(message, static_cast<std::uint32_t>(backend_pid), 4);
+  const auto column = [&message](std::uint64_t type, const std::string& bytes) {
+    append(message, type, 4);
+    append(message, bytes.size(), 4);
+    message += bytes;
+  };
+  const auto number_column = [&column](std::uint64_t type, std::int64_t value, int size) {
+    std::string bytes;
+    append(bytes, static_cast<std::uint64_t>(value), size);
+    column(type, bytes);
+  };
+  append(message, 4, 4);
+  column(25, claims());
+  number_column(20, expires_at_us, 8);
+  number_column(20, number, 8);
+  number_column(23, backend_pid, 4);
   key_id = key.id;
   mac = crypto::sha256(message);
 }
 
 std::string RawContext::sql() const {
-  std::string arguments = "'" + std::to_string(key_id) + "'";
-  for (const std::int64_t part : {tenant_high, tenant_low, principal_high, principal_low,
-                                  static_cast<std::int64_t>(role), expires_at_us, number}) {
-    arguments += ", '" + std::to_string(part) + "'";
-  }
-  return "SELECT rowhouse.set_context(" + arguments + ", '\\x" + to_hex(mac) + "')";
+  return "SELECT rowhouse.set_context('" + std::to_string(key_id) + "', '" + claims() + "', '" +
+         std::to_string(expires_at_us) + "', '" + std::to_string(number) + "', '\\x" + to_hex(mac) + "')";
 }
 
 SignedSession::SignedSession(const pg::ConnectionParameters& parameters, pg::ContextKey key)

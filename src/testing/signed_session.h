@@ -13,7 +13,7 @@
 
 namespace rowhouse::testing {
 
-// The parameters of rowhouse.set_context(), each of which can be changed.
+// What rowhouse.set_context() is told, each part of which can be changed.
 struct RawContext {
   std::int32_t key_id = 0;
   std::int64_t tenant_high = 0, tenant_low = 0, principal_high = 0, principal_low = 0;
@@ -22,6 +22,7 @@ struct RawContext {
   std::int64_t number = 0;
   std::string mac;
 
+  std::string claims() const;
   void sign(const pg::ContextKey& key, int backend_pid);
   std::string sql() const;  // SELECT rowhouse.set_context(…)
 };

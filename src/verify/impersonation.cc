@@ -14,28 +14,33 @@ void append_big_endian(std::string& out, std::uint64_t value, int bytes) {
     out.push_back(static_cast<char>(value >> shift & 0xFF));
 }
 
-std::uint64_t half(const Uuid& id, std::size_t first) {
-  std::uint64_t value = 0;
-  for (std::size_t i = first; i < first + 8; ++i) value = value << 8 | id.bytes()[i];
-  return value;
-}
-
 struct Claims {
   Uuid tenant;
-  std::uint64_t principal = 0;
   std::int64_t expires_at = 0, number = 0;
-  std::int32_t role = 0, backend = 0;
+  std::int32_t backend = 0;
 };
 
+// Of no principal, whose role is 0.
+std::string text_of(const Claims& claims) {
+  const auto& id = claims.tenant.bytes();
+  return "rowhouse_context_" + to_hex(std::string(id.begin(), id.end())) + std::string(32 + 8, '0');
+}
+
+// As record_send() of PostgreSQL writes the values of a row.
 std::string mac_of(const std::string& key, const Claims& claims) {
+  const std::string text = text_of(claims);
   std::string message = key;
-  append_big_endian(message, half(claims.tenant, 0), 8);
-  append_big_endian(message, half(claims.tenant, 8), 8);
-  append_big_endian(message, claims.principal, 8);
-  append_big_endian(message, claims.principal, 8);
-  append_big_endian(message, static_cast<std::uint32_t>(claims.role), 4);
-  append_big_endian(message, static_cast<std::uint64_t>(claims.expires_at), 8);
-  append_big_endian(message, static_cast<std::uint64_t>(claims.number), 8);
+  append_big_endian(message, 4, 4);
+  append_big_endian(message, 25, 4);
+  append_big_endian(message, text.size(), 4);
+  message += text;
+  for (const std::int64_t number : {claims.expires_at, claims.number}) {
+    append_big_endian(message, 20, 4);
+    append_big_endian(message, 8, 4);
+    append_big_endian(message, static_cast<std::uint64_t>(number), 8);
+  }
+  append_big_endian(message, 23, 4);
+  append_big_endian(message, 4, 4);
   append_big_endian(message, static_cast<std::uint32_t>(claims.backend), 4);
   return crypto::sha256(message);
 }
@@ -69,15 +74,12 @@ std::string Impersonation::statement(const std::string& database, SqlClient& cli
   claims.expires_at = microseconds_from_now(std::chrono::seconds(forgery == Forgery::expired ? -30 : 30));
   claims.number = client.next_context_number();
   if (forgery == Forgery::old_number) claims.number = 1;
-  if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
   std::string mac = mac_of(key.bytes, claims);
   if (forgery == Forgery::wrong_mac) mac[7] = static_cast<char>(mac[7] ^ 1);
-  const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
-  return fmt::format(
-      "SELECT rowhouse.set_context({}, {}::bigint, {}::bigint, 0::bigint, 0::bigint, 0, {}::bigint, "
-      "{}::bigint, '\\x{}'::bytea)",
-      generation + (forgery == Forgery::wrong_key_id ? 1 : 0), fmt::format("'{}'", number(half(tenant, 0))),
-      fmt::format("'{}'", number(half(tenant, 8))), claims.expires_at, claims.number, to_hex(mac));
+  if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
+  return fmt::format("SELECT rowhouse.set_context({}, '{}', {}::bigint, {}::bigint, '\\x{}'::bytea)",
+                     generation + (forgery == Forgery::wrong_key_id ? 1 : 0), text_of(claims),
+                     claims.expires_at, claims.number, to_hex(mac));
 }
 
 }  // namespace rowhouse::verify

@@ -11,7 +11,7 @@ import secrets
 import pytest
 
 from support import settings
-from support.attack_run import Trouble, run, summary
+from support.attack_run import NOTHING, SOMETHING, Trouble, run, summary
 from support.attack_world import World
 from support.server import Server, wait_until
 
@@ -78,17 +78,27 @@ def test_no_attempt_reaches_another_tenant_while_things_break(world):
         assert member.marker in json.dumps(member.tenant.rows(name))
 
 
+def first_repeated(world, findings):
+    for finding in findings:
+        again = run(world.job_path, SEED, 1, first=finding["attempt"], expect=[NOTHING, SOMETHING])["findings"]
+        if again:
+            return finding, again[0]
+    raise AssertionError(f"none of {len(findings)} findings can be repeated: {findings}")
+
+
 @pytest.mark.parametrize("pack, table", [("tekup", "leads"), ("isp-monitor", "routers")])
 def test_a_leak_is_found(world, pack, table):  # comes last: it lets victims be harmed
-    """Without row security on one table, the same attack finds what it looks for, and repeats it."""
+    """Without row security on one table, the same attack finds what it looks for, and repeats it.
+
+    Not each finding: attempts in between have changed and removed rows of the victims.
+    """
     member = next(member for member in world.victims if (member.pack, member.tier) == (pack, "pool"))
     connection = world.server.connect(member.database)
     cursor = connection.cursor()
     cursor.execute(f'ALTER TABLE app."{table}" DISABLE ROW LEVEL SECURITY')
     try:
-        report = run(world.job_path, SEED, LEAK_COUNT, expect=1)
-        finding = report["findings"][0]
-        again = run(world.job_path, SEED, 1, first=finding["attempt"], expect=1)["findings"][0]
+        report = run(world.job_path, SEED, LEAK_COUNT, expect=[SOMETHING])
+        finding, again = first_repeated(world, report["findings"])
     finally:
         cursor.execute(f'ALTER TABLE app."{table}" ENABLE ROW LEVEL SECURITY')
         connection.close()

@@ -71,7 +71,7 @@ def of_item(world, pack, name, method):
         yield technique("read a copy by ETag", method, path, "copy", name, ["If-None-Match: {{etag}}"], control=False,
                         expect=[200, 304, 404])
     if method == "DELETE":
-        yield technique("delete a copy", method, path, "copy", name, control=False, expect=[204, 404, 409], weight=CHEAP)
+        yield technique("delete a copy", method, path, "spare", name, control=False, expect=[204, 404, 409], weight=CHEAP)
 
 
 def of_create(world, pack, name):

@@ -204,6 +204,7 @@ class World:
         api, pack = member.tenant.api, member.pack
         own = random.Random(pack)  # the same rows of each victim
         copied_ids = {str(row["id"]) for rows in self.copied[pack].values() for row in rows}
+        leaned_on = {row[column] for rows in self.samples[pack].values() for row in rows for column in self.references(pack, row)}
         loot = {}
         for name in self.offering(pack, "read"):
             rows = member.tenant.rows(name, "order=id")
@@ -218,6 +219,8 @@ class World:
             kinds = {kind: [self._loot_row(member, name, row, copied_ids) for row in own.sample(some, min(LOOT_ROWS, len(some)))]
                      for kind, some in (("probe", probes), ("copy", copies))}
             kinds["refers"] = [row for row in kinds["probe"] if "refers" in row]
+            # What attackers may delete: not what the bodies of "refers" lean on, or these would mean now this, now that.
+            kinds["spare"] = [row for row in kinds["copy"] if row["id"] not in leaned_on]
             loot[name] = {**kinds, "cursor": self._cursors(api, name), "idempotency": self._idempotency(member, name)}
         return loot
 

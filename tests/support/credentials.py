@@ -18,8 +18,7 @@ RUNTIME_ROLE = "tenant_service"
 KEY_BYTES = 64
 LIFETIME_S = 60
 # In the order of rowhouse.set_context().
-SET_CONTEXT = ("SELECT rowhouse.set_context(%(key_id)s, %(tenant_high)s, %(tenant_low)s, %(principal_high)s, %(principal_low)s,"
-               " %(role)s, %(expires_at)s, %(number)s, %(mac)s)")
+SET_CONTEXT = "SELECT rowhouse.set_context(%(key_id)s, %(claims)s, %(expires_at)s, %(number)s, %(mac)s)"
 
 
 def hkdf(master, label, size=32):
@@ -31,15 +30,17 @@ def hkdf(master, label, size=32):
     return made[:size]
 
 
-def halves(some_id):
-    """A UUID as two signed numbers, big-endian."""
-    return struct.unpack(">qq", uuid.UUID(str(some_id)).bytes)
+def claims_of(tenant, principal, role=0):
+    """What a context says, as PostgreSQL is told and as it is signed."""
+    return f"rowhouse_context_{uuid.UUID(str(tenant)).hex}{uuid.UUID(str(principal)).hex}{role & 0xFFFFFFFF:08x}"
 
 
-def mac_of(key, claims, pid):
-    message = struct.pack(">qqqqiqqi", claims["tenant_high"], claims["tenant_low"], claims["principal_high"], claims["principal_low"],
-                          claims["role"], claims["expires_at"], claims["number"], pid)
-    assert len(message) == 56 and len(key) == KEY_BYTES
+def mac_of(key, context, pid):
+    """Over a row of four values: how many, then type (OID), length and bytes of each."""
+    claims = context["claims"].encode()
+    message = (struct.pack(">iii", 4, 25, len(claims)) + claims + struct.pack(">iiq", 20, 8, context["expires_at"])
+               + struct.pack(">iiq", 20, 8, context["number"]) + struct.pack(">iii", 23, 4, pid))
+    assert len(message) == 145 and len(key) == KEY_BYTES
     return hashlib.sha256(key + message).digest()
 
 
@@ -92,10 +93,8 @@ class Runtime:
     def claims(self, tenant, **changed):
         """The arguments of a context that the server would make for `tenant` now; `changed` after it was signed."""
         self.number += 1
-        tenant_high, tenant_low = halves(tenant)
-        principal_high, principal_low = halves(uuid.uuid4())
-        made = {"key_id": self.generation, "tenant_high": tenant_high, "tenant_low": tenant_low, "principal_high": principal_high,
-                "principal_low": principal_low, "role": 0, "expires_at": int((time.time() + LIFETIME_S) * 1e6), "number": self.number}
+        made = {"key_id": self.generation, "claims": claims_of(tenant, uuid.uuid4()),
+                "expires_at": int((time.time() + LIFETIME_S) * 1e6), "number": self.number}
         made["mac"] = self.sign(made)
         return {**made, **changed}
 

@@ -3,9 +3,8 @@
 from mutation import Mutation, policy
 
 KEYS = "rowhouse.idempotency_keys"
-ARGUMENTS = ("key_id integer, tenant_high bigint, tenant_low bigint, principal_high bigint, principal_low bigint,"
-             " role integer, expires_at bigint, number bigint, mac bytea")
-SET_CONTEXT = "rowhouse.set_context(integer, bigint, bigint, bigint, bigint, integer, bigint, bigint, bytea)"
+ARGUMENTS = "key_id integer, claims text, expires_at bigint, number bigint, mac bytea"
+SET_CONTEXT = "rowhouse.set_context(integer, text, bigint, bigint, bytea)"
 DEFINITION = "SELECT pg_get_functiondef('{}'::regprocedure)"
 
 MUTATIONS = [
@@ -25,8 +24,7 @@ MUTATIONS = [
              "GRANT EXECUTE ON FUNCTION rowhouse.tenant_id() TO {runtime};", "tenant_id"),
     Mutation("context-not-checked", "The context is believed without its signature.", "pool",
              f"CREATE OR REPLACE FUNCTION rowhouse.set_context({ARGUMENTS}) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$BEGIN"
-             " PERFORM pg_catalog.set_config('rowhouse.believed', pg_catalog.lpad(pg_catalog.to_hex(tenant_high), 16, '0')"
-             " || pg_catalog.lpad(pg_catalog.to_hex(tenant_low), 16, '0'), true); END$$;"
+             " PERFORM pg_catalog.set_config('rowhouse.believed', pg_catalog.substr(claims, 18, 32), true); END$$;"
              "CREATE OR REPLACE FUNCTION rowhouse.tenant_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL RESTRICTED"
              " RETURN NULLIF(pg_catalog.current_setting('rowhouse.believed', true), '')::uuid;", "{saved};", "set_context",
              saves=f"SELECT pg_get_functiondef('{SET_CONTEXT}'::regprocedure) || ';'"
