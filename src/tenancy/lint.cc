@@ -12,6 +12,7 @@
 #include "tenancy/lint_drift.h"
 #include "tenancy/lint_inventory.h"
 #include "tenancy/lint_rules.h"
+#include "tenancy/lint_snapshot.h"
 
 namespace rowhouse::tenancy {
 
@@ -35,11 +36,6 @@ constexpr std::string_view kLastSql =
     "SELECT value->>'finished_at', value->>'errors', value->>'warnings', value->>'databases', "
     "value->>'schemas', "
     "value->>'duration_ms' FROM platform.settings WHERE key = $1";
-
-constexpr std::string_view kSnapshotSql =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; "
-    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; SET LOCAL search_path = pg_catalog, "
-    "pg_temp";
 
 struct NamedRule {
   std::string_view name, sql;
@@ -121,10 +117,6 @@ pg::Params database_parameters(const LintTarget& target, const LintInventory& in
   return params;
 }
 
-std::vector<SchemaScope> scopes_of(const LintTarget& target) {
-  return std::vector<SchemaScope>(target.schemas.begin(), target.schemas.end());
-}
-
 // Whether an error only says that somebody changed the catalog meanwhile.
 bool is_race(const Error& error) {
   const std::string_view words = error.detail(pg::kServerMessage);
@@ -157,9 +149,6 @@ class LintRun {
   Task<void> lint_databases();
   Task<Result<void>> lint_database(const LintTarget& target);
   Task<Result<std::vector<LintFinding>>> read_findings(const LintTarget& target);
-  Task<Result<pg::Session>> snapshot_of(const std::string& database);
-  Task<Result<std::vector<AlikeSchemas>>> find_alike(pg::Session& session, const LintTarget& target);
-  Task<void> read_rest(const LintTarget& target, std::optional<Result<std::vector<SchemaLook>>>& looks);
   Task<Result<std::vector<LintFinding>>> break_down(pg::Session& session, const LintTarget& target,
                                                     const std::vector<AlikeSchemas>& groups);
   Task<Result<void>> apply_schema_rules(pg::Session& session, std::vector<SchemaScope> schemas,
@@ -233,7 +222,7 @@ Task<Result<LintReport>> LintRun::run() {
 
 Task<Result<void>> LintRun::lint_server() {
   const std::string maintenance(kMaintenanceDatabase);
-  CO_TRY(auto session, co_await snapshot_of(maintenance));
+  CO_TRY(auto session, co_await catalog_snapshot(cluster_, maintenance, options_));
   pg::Params params;
   params.emplace_back(inventory_.databases);
   params.emplace_back(inventory_.runtimes);
@@ -289,40 +278,6 @@ Task<Result<void>> LintRun::lint_database(const LintTarget& target) {
   }
 }
 
-Task<Result<pg::Session>> LintRun::snapshot_of(const std::string& database) {
-  CO_TRY(auto session, co_await cluster_.administrator(database, options_));
-  const std::string snapshot(kSnapshotSql);
-  CO_TRY_DO(co_await session.script(snapshot, options_));
-  co_return std::move(session);
-}
-
-Task<void> LintRun::read_rest(const LintTarget& target,
-                              std::optional<Result<std::vector<SchemaLook>>>& looks) {
-  auto session = co_await snapshot_of(target.database);
-  if (!session.ok()) {
-    looks.emplace(std::move(session).error());
-    co_return;
-  }
-  looks.emplace(co_await read_looks(*session, scopes_of(target), LookHalf::rest, options_));
-}
-
-Task<Result<std::vector<AlikeSchemas>>> LintRun::find_alike(pg::Session& session, const LintTarget& target) {
-  const std::vector<SchemaScope> scopes = scopes_of(target);
-  if (representatives(AlikeSchemas(scopes.size())).size() == scopes.size()) {
-    std::vector<AlikeSchemas> each;
-    for (std::size_t i = 0; i < scopes.size(); ++i) each.push_back(AlikeSchemas(1, i));
-    co_return each;
-  }
-  std::optional<Result<std::vector<SchemaLook>>> rest;
-  net::TaskGroup group;
-  group.spawn(read_rest(target, rest));
-  const auto tables = co_await read_looks(session, scopes, LookHalf::tables, options_);
-  co_await group.join();
-  if (!tables.ok()) co_return tables.error();
-  if (!rest->ok()) co_return rest->error();
-  co_return group_by_look(scopes, *tables, **rest);
-}
-
 Task<Result<void>> LintRun::apply_schema_rules(pg::Session& session, std::vector<SchemaScope> schemas,
                                                std::vector<LintFinding>& findings) {
   CO_TRY_DO(co_await use_joins(session, joins_of(schemas.size()), options_));
@@ -358,8 +313,8 @@ Task<Result<std::vector<LintFinding>>> LintRun::break_down(pg::Session& session,
 }
 
 Task<Result<std::vector<LintFinding>>> LintRun::read_findings(const LintTarget& target) {
-  CO_TRY(auto session, co_await snapshot_of(target.database));
-  CO_TRY(const auto groups, co_await find_alike(session, target));
+  CO_TRY(auto session, co_await catalog_snapshot(cluster_, target.database, options_));
+  CO_TRY(const auto groups, co_await find_alike(cluster_, session, target, options_));
   CO_TRY(auto findings, co_await break_down(session, target, groups));
   CO_TRY_DO(co_await use_joins(session, joins_of(target.schemas.size()), options_));
   const pg::Statement database(database_query_, database_parameters(target, inventory_), pg::Access::read,

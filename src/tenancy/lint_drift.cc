@@ -9,6 +9,7 @@
 #include "crypto/crypto.h"
 #include "pg/quote.h"
 #include "tenancy/catalog.h"
+#include "tenancy/lint_snapshot.h"
 #include "tenancy/tenant.h"
 
 namespace rowhouse::tenancy {
@@ -20,10 +21,6 @@ constexpr std::size_t kMaxDifferences = 10;
 constexpr std::size_t kMaxExplained = 200;
 constexpr std::size_t kRandomBytes = 6;
 constexpr std::chrono::seconds kCleanUpPatience{60};
-
-constexpr std::string_view kSnapshotSql =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL search_path = "
-    "pg_catalog, pg_temp";
 
 constexpr std::string_view kRowhouseSchema = "rowhouse";
 
@@ -43,16 +40,9 @@ bool is_shared_pool(const LintedSchema& schema) {
   return schema.target->kind == DatabaseKind::pool && schema.schema->schema == kSharedSchema;
 }
 
-Task<Result<pg::Session>> snapshot_of(const Cluster& cluster, std::string database, CallOptions options) {
-  CO_TRY(auto session, co_await cluster.administrator(database, options));
-  const std::string snapshot(kSnapshotSql);
-  CO_TRY_DO(co_await session.script(snapshot, options));
-  co_return std::move(session);
-}
-
 Task<Result<Structure>> structure_of(const Cluster& cluster, const LintedSchema& schema,
                                      CallOptions options) {
-  CO_TRY(auto session, co_await snapshot_of(cluster, schema.target->database, options));
+  CO_TRY(auto session, co_await catalog_snapshot(cluster, schema.target->database, options));
   const SchemaScope scope = *schema.schema;
   co_return co_await read_structure(session, scope, WithPrivileges::no, options);
 }
@@ -135,7 +125,7 @@ Task<Result<void>> check_promises(const Cluster& cluster, const std::vector<cons
                                   const Manifest& manifest, std::vector<LintFinding>& findings,
                                   CallOptions options) {
   const LintedSchema& first = *alike.front();
-  CO_TRY(auto session, co_await snapshot_of(cluster, first.target->database, options));
+  CO_TRY(auto session, co_await catalog_snapshot(cluster, first.target->database, options));
   CO_TRY(const Catalog catalog, co_await read_catalog(session, first.schema->schema, options));
   auto broken = find_missing_parts(catalog, manifest);
   for (Finding& finding : find_broken_promises(catalog, manifest)) broken.push_back(std::move(finding));
@@ -182,12 +172,11 @@ Task<Result<Structure>> make_and_read(const Cluster& cluster, const std::string&
   CO_TRY(auto session, co_await cluster.administrator(database, options));
   const std::string install = "BEGIN; " + std::string(guard_sql(guard)) + "\n; RESET ROLE; COMMIT";
   CO_TRY_DO(co_await session.script(install, options));
-  const std::string snapshot(kSnapshotSql);
-  CO_TRY_DO(co_await session.script(snapshot, options));
+  CO_TRY(auto reader, co_await catalog_snapshot(cluster, database, options));
   SchemaScope scope;
   scope.schema = kRowhouseSchema;
   scope.runtime_role = kRuntimeRole;
-  co_return co_await read_structure(session, scope, WithPrivileges::yes, options);
+  co_return co_await read_structure(reader, scope, WithPrivileges::yes, options);
 }
 
 }  // namespace

@@ -3,22 +3,19 @@
 
 #include "tenancy/lint_drift.h"
 #include "tenancy/lint_inventory.h"
+#include "tenancy/lint_snapshot.h"
 #include "tenancy/pack_upgrade_impl.h"
 
 namespace rowhouse::tenancy {
 
 namespace {
 
-constexpr std::string_view kSnapshotSql =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL search_path = "
-    "pg_catalog, pg_temp";
-
 Task<Result<std::vector<LintedSchema>>> look_at(const Cluster& cluster, const LintTarget& target,
                                                 CallOptions options) {
-  CO_TRY(auto session, co_await cluster.administrator(target.database, options));
-  const std::string snapshot(kSnapshotSql);
-  CO_TRY_DO(co_await session.script(snapshot, options));
-  co_return co_await read_linted_schemas(session, target, options);
+  CO_TRY(auto session, co_await catalog_snapshot(cluster, target.database, options));
+  CO_TRY(const auto groups, co_await find_alike(cluster, session, target, options));
+  CO_TRY_DO(co_await use_joins(session, joins_of(target.schemas.size()), options));
+  co_return co_await read_linted_schemas(session, target, groups, options);
 }
 
 }  // namespace
