@@ -53,7 +53,7 @@ mutations: build ## break an installation in one way at a time; lint or verify m
 	@cmake --build --preset release -j $(JOBS) --target mutants
 	@status=0; for suite in database code; do tests/mutations/run.py $$suite $(ARGS) || status=1; done; exit $$status
 
-crash-matrix: build ## kill the server around every effect of every operation, SEEDS=100 parts of it (ARGS="-j 4")
+crash-matrix: build ## kill the server around every effect of every operation, with SEEDS=100 (ARGS="-j 4 --from 40")
 	@tools/crash_matrix --seeds $(or $(SEEDS),100) $(ARGS)
 
 clean: ## remove everything that was built

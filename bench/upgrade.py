@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How long a pack upgrade takes for many schema-tier tenants: /usr/bin/python3 bench/upgrade.py --tool PATH [--schemas 10000].
 
-One column and one index for each of them, by SchemaBatch (the tool src/tenancy/schema_batch_bench.cc) and by psql, in one
+One column and one index for each of them, by what upgrades use (the tool src/tenancy/schema_batch_bench.cc) and by psql, in one
 session per core, alternating, each time on a fresh copy of the same database. Prints the medians and their ratio, and what
 an upgrade costs that finds nothing to do. Tenants are made as in bench/lint.py; both keep them with --data.
 """
@@ -97,7 +97,9 @@ def main():
                 lint.make_schemas(server, options.schemas)
                 made.touch()
             server.query_nothing("postgres", f"ALTER DATABASE {lint.POOL} ALLOW_CONNECTIONS true")
-            schemas = [row[0] for row in server.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\\_%' ORDER BY 1", (), lint.POOL)]
+            schemas = [row[0] for row in server.query("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 't_') ORDER BY 1", (), lint.POOL)]
+            # A database that is copied has no sessions; the server would come back.
+            server.query_nothing("postgres", f"ALTER DATABASE {lint.POOL} ALLOW_CONNECTIONS false")
             server.query_nothing("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + lint.POOL + "'")
             psql, batch, nothing = [], [], []
             for _ in range(options.runs):
@@ -113,6 +115,7 @@ def main():
             print(f"{len(schemas)} schemas, {options.sessions} sessions: psql {statistics.median(psql):.1f} s, batch {statistics.median(batch):.1f} s,"
                   f" ratio {statistics.median(psql) / statistics.median(batch):.2f}; nothing to do {statistics.median(nothing):.2f} s")
             server.query_nothing("postgres", f"DROP DATABASE IF EXISTS {COPY} WITH (FORCE)")
+            server.query_nothing("postgres", f"ALTER DATABASE {lint.POOL} ALLOW_CONNECTIONS true")
             server.stop()
         finally:
             server.clear()

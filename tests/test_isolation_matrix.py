@@ -24,6 +24,7 @@ CONTROL_PLANE = {
     ("DELETE", "/v1/tenants/{tenant}/keys/{key}"), ("GET", "/v1/packs"), ("GET", "/v1/packs/{pack}"), ("POST", "/v1/packs"),
     ("GET", "/v1/operations"), ("GET", "/v1/operations/{operation}"), ("GET", "/v1/operations/{operation}/events"),
     *[("POST", f"/v1/operations/{{operation}}/{verb}") for verb in ("cancel", "pause", "resume", "retry")],
+    ("GET", "/v1/operations/{operation}/targets"), ("GET", "/v1/packs/{pack}/drift"),
     ("GET", "/v1/status"), ("GET", "/v1/context-keys"), ("POST", "/v1/context-keys"),
 }
 

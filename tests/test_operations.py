@@ -79,13 +79,12 @@ def held_up(server):
 
 
 @contextlib.contextmanager
-def refused(server, *commands):
+def refused(server, *commands, by="RAISE EXCEPTION 'refused by a test'"):
     """The pool database refuses these commands within tenants' own schemas, for good."""
     connection = server.connect("rowhouse_pool_tekup")
     tags = ", ".join(f"'{command}'" for command in commands)
     with connection.cursor() as cursor:
-        cursor.execute("CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
-                       "$$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$")
+        cursor.execute(f"CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN {by}; END $$")
         cursor.execute(f"CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ({tags}) EXECUTE FUNCTION public.refuse()")
 
     def end():
@@ -253,6 +252,21 @@ def test_cancel(server, admin):
     assert remains(server, slug) == []
     server.with_key(body["api_key"]).refused("GET", "/v1/tenant", 401, "credential_unknown")
     admin.refused("GET", f"/v1/tenants/{slug}", 404, "not_found")
+
+
+def test_a_cancel_reaches_whichever_worker_runs_it(new_server):
+    # Heartbeats are two minutes apart here, and the step is one statement: who stops sooner was told.
+    own = new_server(env={"ROWHOUSE_WORKERS": "4", "ROWHOUSE_OPERATION_LEASE": "10m"})
+    own.start()
+    with refused(own, "CREATE TABLE", by="PERFORM pg_catalog.pg_sleep(600)"):
+        started = [begin(own.admin, slug=fresh("told"), tier="schema").json()["operation"]["id"] for _ in range(6)]
+        for identifier in started:
+            wait_until(lambda: step(operation(own.admin, identifier), "prepare_schema")["status"] == "running", "the migration to run")
+        for identifier in started:
+            own.admin.post(f"/v1/operations/{identifier}/cancel")
+        for identifier in started:
+            wait_for(own.admin, identifier, "cancelled")
+    own.stop()
 
 
 def test_a_deletion_cannot_be_cancelled(admin):

@@ -310,7 +310,7 @@ def test_an_upgrade_is_an_operation(server, admin, tmp_path):
     done = ended(admin, operation["id"])
     assert done["status"] == "succeeded" and done["output"]["migrated"] == 4, done
     assert [step["name"] for step in done["steps"]] == [
-        "upload", "check", "lint", "migrate_template", "migrate_pool", "store", "list_tenants", "canary", "migrate_tenants", "finish"]
+        "upload", "check", "lint", "announce", "list_tenants", "canary", "migrate_tenants", "migrate_template", "migrate_pool", "store", "finish"]
     seen, cursor = [], ""
     while cursor is not None:
         page = admin.get(f"/v1/operations/{operation['id']}/targets?limit=2" + (f"&cursor={cursor}" if cursor else ""))
@@ -329,13 +329,33 @@ def test_an_upgrade_is_an_operation(server, admin, tmp_path):
     admin.refused("GET", f"/v1/operations/{tenants[0].id}/targets", 404, "not_found")
     for wrong in ("canary=-1", "canary=1001", "parallel=0", "parallel=17", "lock_timeout_ms=0", "max_failures=0", "lint=no", "contract=1"):
         admin.refused("POST", f"/v1/packs?{wrong}", 400, "invalid_parameter", json=packs.bundle(upgraded(old, "1.2.0")))
-    drift = admin.get("/v1/packs/notes-waves/drift")
-    assert drift == {"schemas": 6, "unreachable": [], "findings": []}
-    assert "No drift in 6 schemas" in server.cli("pack", "drift", "notes-waves").stdout
-    admin.refused("GET", "/v1/packs/nothing/drift", 404, "not_found")
     newest = packs.write(tmp_path / "newest", upgraded(old, "1.2.0"))
     done = server.cli("pack", "upgrade", newest)
     assert "notes-waves 1.2.0 is installed" in done.stdout and "Unchanged: 4" in done.stdout
+
+
+def test_drift(server, admin):
+    install(admin, packs.notes("notes-drift"), 201)
+    for i, tier in enumerate(("schema", "schema", "schema", "database", "pool")):
+        admin.create_tenant(f"Drift {i}", pack="notes-drift", plan=None, tier=tier)
+    path, pool = "/v1/packs/notes-drift/drift", "rowhouse_pool_notes_drift"
+    assert admin.get(path) == {"schemas": 6, "read_anew": 6, "unreachable": [], "findings": []}
+    assert admin.get(path)["read_anew"] == 2, "template and the tenant's own database are always read"
+    assert admin.get(path + "?full=true")["read_anew"] == 6
+    assert "No drift in 6 schemas" in server.cli("pack", "drift", "notes-drift").stdout
+    schema = server.query("SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_' ORDER BY 1 LIMIT 1", (), pool)[0][0]
+    run_sql(server, f'ALTER TABLE "{schema}".notes NO FORCE ROW LEVEL SECURITY', pool)
+    found = admin.get(path)
+    assert [(one["database"], one["schema"], one["object"]) for one in found["findings"]] == [(pool, schema, "relation notes")]
+    assert found["read_anew"] == 3
+    shown = server.cli("pack", "drift", "notes-drift", expect=1)
+    assert schema in shown.stdout and "relation notes" in shown.stdout
+    assert json.loads(server.cli("pack", "drift", "notes-drift", "--full", "--json", expect=1).stdout)["read_anew"] == 6
+    run_sql(server, f'ALTER TABLE "{schema}".notes FORCE ROW LEVEL SECURITY', pool)
+    assert admin.get(path)["findings"] == []
+    admin.refused("GET", path + "?full=yes", 400, "invalid_parameter")
+    admin.refused("GET", "/v1/packs/nothing/drift", 404, "not_found")
+    server.cli("pack", "drift", "nothing", expect=3)
 
 
 def test_a_canary_that_fails_stops_the_upgrade(server, admin, tmp_path):
@@ -351,12 +371,18 @@ def test_a_canary_that_fails_stops_the_upgrade(server, admin, tmp_path):
                              database="rowhouse_platform")[0][0]
     assert server.query("SELECT count(*) FROM information_schema.columns WHERE table_schema = %s AND column_name = 'starred'",
                         (untouched,), database="rowhouse_pool_notes_canary") == [(0,)]
+    for tenant in (first, canary):
+        assert "starred" not in tenant.api.post("/v1/data/notes", {"title": "meanwhile"}, 201), "the old version is served"
+    newcomers = [admin.create_tenant(f"Newcomer {tier}", pack="notes-canary", plan=None, tier=tier) for tier in settings.TIERS]
+    for newcomer in newcomers:
+        assert "starred" not in newcomer.api.post("/v1/data/notes", {"title": "meanwhile"}, 201)
     operation = admin.get("/v1/operations?kind=pack.upgrade&status=failed")["data"][0]["id"]
     run_sql(server, f'ALTER TABLE "{schema}".notes DROP COLUMN starred', database="rowhouse_pool_notes_canary")
     server.cli("operation", "retry", operation)
     assert ended(admin, operation)["status"] == "succeeded"
-    for tenant in (first, canary):
+    for tenant in (first, canary, *newcomers):
         tenant.api.post("/v1/data/tags", {"word": "x"}, 201)
+        assert tenant.api.get("/v1/data/notes")["data"][0]["starred"] is False
 
 
 def test_an_upgrade_that_breaks_a_rule_changes_nothing(admin):

@@ -86,9 +86,27 @@ def test_life(server, admin, tier):
     for database in databases(server) - {"template0"}:
         assert rows_with(server, database, tenant.id) == {} or database == "rowhouse_platform", database
     kept = set(rows_with(server, "rowhouse_platform", tenant.id))
-    assert all(re.search("audit|outbox|events|usage|registry_changes", name) for name in kept), f"only the record of what happened: {kept}"
+    assert all(re.search("audit|events|operations|usage|registry_changes", name) for name in kept), f"only the record of what happened: {kept}"
     again = admin.create_tenant(f"Life in {tier}", tier=tier, domain=f"{tier}.example.com")
     assert again.slug == f"life-in-{tier}" and again.count("leads") == 0, "the name is free again"
+
+
+def test_a_deletion_that_is_refused_says_so_and_goes_on_when_it_can(server, admin):
+    tenant = admin.create_tenant("Held up")
+    connection = server.connect("rowhouse_pool_tekup")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE app.not_ours (tenant_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (tenant_id, id))")
+        try:
+            problem = admin.refused("DELETE", f"/v1/tenants/{tenant.id}", 403, "forbidden")
+            operation = re.search(r"operation ([0-9a-f-]{36}) deletes it as soon as the cause is mended", problem["detail"])[1]
+            assert admin.get(f"/v1/operations/{operation}")["status"] == "running"
+            assert tenant.api.call("GET", LEADS).status_code in (401, 403)
+        finally:
+            cursor.execute("DROP TABLE app.not_ours")
+    connection.close()
+    assert "event: end" in admin.call("GET", f"/v1/operations/{operation}/events", 200).text
+    admin.refused("GET", f"/v1/tenants/{tenant.id}", 404, "not_found")
 
 
 @pytest.mark.parametrize("pack, tier", [("tekup", "pool"), ("isp-monitor", "pool"), ("deeplens", "database")])

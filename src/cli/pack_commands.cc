@@ -111,10 +111,11 @@ ExitCode show_report(const Invocation& invocation, const json::Value& report) {
     return complete ? ExitCode::ok : ExitCode::failed;
   }
   const std::string from = text_of(report, "from_version");
-  terminal.out << fmt::format("{} {} is installed{}.\n", text_of(report, "pack"),
-                              text_of(report, "to_version"),
-                              from.empty() ? "" : fmt::format(" (was {})", from));
-  terminal.out << fmt::format("Migrated: {}. Unchanged: {}.\n", names_of(report.find("migrated")),
+  const std::string to = text_of(report, "to_version");
+  terminal.out << fmt::format("{} {} is installed{}.\n", text_of(report, "pack"), to,
+                              from.empty() || from == to ? "" : fmt::format(" (was {})", from));
+  const std::string migrated = names_of(report.find("migrated"));
+  terminal.out << fmt::format("Migrated: {}. Unchanged: {}.\n", migrated.empty() ? "nothing" : migrated,
                               text_of(report, "unchanged"));
   const std::string behind = text_of(report, "behind");
   if (!behind.empty() && behind != "0") {
@@ -253,7 +254,8 @@ Command upgrade_command() {
 
 Result<ExitCode> show_drift(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
-  TRY(const auto reply, client.call("GET", path_of(kPacks, {invocation.argument(0), "drift"})));
+  TRY(const auto reply, client.call("GET", path_of(kPacks, {invocation.argument(0), "drift"}) +
+                                               query_of({{"full", invocation.has("full") ? "true" : ""}})));
   const json::Value* findings = reply.body.find("findings");
   const bool clean = findings == nullptr || findings->as_array() == nullptr || findings->as_array()->empty();
   const Terminal& terminal = invocation.terminal();
@@ -281,10 +283,13 @@ Command drift_command() {
   drift.name = "pack drift";
   drift.summary = "Show schemas of a pack that do not look as the others do";
   drift.arguments = {{"PACK", "the pack's name"}};
-  drift.options = {json_option()};
+  drift.options = {json_option(),
+                   {"full", "", "Read every schema, also those that are proven to be unchanged"}};
   drift.notes =
-      "Exit code 0: none; 1: there are some. `rowhouse lint` checks every rule, this only compares.";
-  drift.examples = {{"rowhouse pack drift tekup", "straight from the catalogs"}};
+      "Exit code 0: none; 1: there are some. `rowhouse lint` checks every rule, this only compares. What the "
+      "catalogs prove to be unchanged since the last report is not read again.";
+  drift.examples = {{"rowhouse pack drift tekup", "reads what has changed since the last time"},
+                    {"rowhouse pack drift tekup --full --json", "reads every schema anew"}};
   drift.talks = Talks::to_control_plane;
   drift.run = show_drift;
   return drift;

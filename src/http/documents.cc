@@ -377,6 +377,7 @@ json::Value drift_document(const tenancy::DriftReport& report) {
   for (const std::string& database : report.unreachable) unreachable.emplace_back(database);
   json::Value document;
   document.set("schemas", static_cast<std::int64_t>(report.schemas));
+  document.set("read_anew", static_cast<std::int64_t>(report.read_anew));
   document.set("unreachable", std::move(unreachable));
   document.set("findings", std::move(findings));
   return document;

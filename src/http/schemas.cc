@@ -199,12 +199,13 @@ constexpr std::string_view kPackSchemas = R"json({
   "required": ["pack", "to_version", "migrated", "unchanged", "behind", "waiting", "failed"]},
 "PackDrift": {"type": "object", "properties": {
   "schemas": {"type": "integer", "format": "int64", "description": "How many were compared"},
+  "read_anew": {"type": "integer", "format": "int64", "description": "How many of them were read; the others are proven to be unchanged"},
   "unreachable": {"type": "array", "items": {"type": "string"}, "description": "Databases that could not be reached"},
   "findings": {"type": "array", "items": {"type": "object", "properties": {
     "rule": {"type": "string"}, "database": {"type": "string"}, "schema": {"type": "string"}, "object": {"type": "string"},
     "message": {"type": "string"}, "fix": {"type": "string", "description": "SQL for a superuser in that database, or a sentence"}},
     "required": ["rule", "database", "schema", "object", "message", "fix"]}}},
-  "required": ["schemas", "unreachable", "findings"]},
+  "required": ["schemas", "read_anew", "unreachable", "findings"]},
 "UpgradeStatus": {"type": "string", "enum": ["waiting", "running", "done", "unchanged", "failed", "behind"]},
 "UpgradeTarget": {"type": "object", "description": "One place that an upgrade migrates", "properties": {
   "target": {"type": "string", "description": "Slug of the tenant; or template, pool"},

@@ -58,8 +58,8 @@ Task<Result<Operation>> Engine::wait(Uuid id, CallOptions options) {
       continue;
     }
     auto operation = co_await impl.store.get(id, options);
-    const bool over =
-        !operation.ok() || has_ended(operation->status) || operation->status == OperationStatus::paused;
+    const bool over = !operation.ok() || has_ended(operation->status) ||
+                      operation->status == OperationStatus::paused || is_held_up(*operation);
     if (over) co_return operation;
     if (options.cancel != nullptr && options.cancel->cancelled()) {
       co_return Error(ErrorCode::cancelled, "the caller went away");

@@ -202,7 +202,8 @@ TEST_F(ControlTest, KindsAndStepsOfANewerVersionAreLeftAlone) {
   older.engine.start(Engine::Duty::adopt);
   ASSERT_TRUE(eventually([&] { return older.sink.count_of("operation_step_unknown") == 1; }));
   EXPECT_EQ(noted(with_other_step), "one long");
-  EXPECT_EQ(column(with_other_step, "status || ' ' || (lease_holder IS NULL)"), "running true");
+  EXPECT_TRUE(eventually(
+      [&] { return column(with_other_step, "status || ' ' || (lease_holder IS NULL)") == "running true"; }));
   EXPECT_EQ(status_of(look(older, of_other_kind)), "pending");
   const auto cancelled = run(older.engine.cancel(of_other_kind, "tester", patient()));
   ASSERT_FALSE(cancelled.ok());

@@ -47,6 +47,7 @@ void Engine::start(Duty duty) {
   impl_->tick();
   if (duty == Duty::adopt) {
     impl_->poll();
+    impl_->prune_later();
     impl_->tasks.spawn(impl_->adopt());
   }
 }
@@ -55,11 +56,22 @@ Task<Result<void>> Engine::release_all_leases(CallOptions options) {
   return impl_->store.release_all(options);
 }
 
+void Engine::notice(std::string_view payload) {
+  Impl& impl = *impl_;
+  if (impl.state != Impl::State::running) return;
+  const auto id = Uuid::parse(payload);
+  const bool here = id && impl.held_of(*id) != nullptr;
+  // Requests to one that runs come with the renewal of its lease.
+  if (here || !id) impl.renew_now();
+  if (!here && impl.duty == Duty::adopt) impl.tasks.spawn(impl.adopt());
+}
+
 Task<void> Engine::stop() {
   Impl& impl = *impl_;
   impl.state = Impl::State::stopped;
   impl.heartbeat_timer.reset();
   impl.poll_timer.reset();
+  impl.prune_timer.reset();
   for (Held& held : impl.held) {
     if (held.stop == Held::Stop::none) held.stop = Held::Stop::stopping;
     held.interrupt();
@@ -95,16 +107,31 @@ std::vector<std::string> Engine::Impl::kind_names() const {
 void Engine::Impl::tick() {
   if (state != State::running) return;
   heartbeat_timer = executor.after(options.heartbeat, [this] { tick(); });
-  bool any = false;
   for (Held& one : held) {
     if (!one.lost() && one.expired()) one.lose();
-    any = any || !one.lost();
   }
-  if (any && !renewing) tasks.spawn(renew());
+  if (renewing == Renewing::idle) renew_now();
+}
+
+void Engine::Impl::renew_now() {
+  const bool any = std::any_of(held.begin(), held.end(), [](const Held& one) { return !one.lost(); });
+  if (!any) return;
+  if (renewing == Renewing::idle) {
+    tasks.spawn(renew());
+  } else {
+    renewing = Renewing::again;
+  }
 }
 
 Task<void> Engine::Impl::renew() {
-  renewing = true;
+  do {
+    renewing = Renewing::running;
+    co_await renew_once();
+  } while (renewing == Renewing::again && state == State::running);
+  renewing = Renewing::idle;
+}
+
+Task<void> Engine::Impl::renew_once() {
   std::vector<LeaseId> leases;
   for (const Held& one : held) {
     if (!one.lost()) leases.push_back(one.stored.lease);
@@ -112,7 +139,6 @@ Task<void> Engine::Impl::renew() {
   const auto before = std::chrono::steady_clock::now();
   const CallOptions call{std::min(deadline_in(kStoreDeadline), before + options.lease)};
   const auto renewed = co_await store.renew(leases, call);
-  renewing = false;
   if (!renewed.ok()) co_return;  // tick() sees when they have run out
   for (const LeaseId& lease : leases) {
     const auto found =
@@ -203,10 +229,14 @@ Task<void> Engine::Impl::work(Held& one) {
   const Runner::End end = co_await runner.run();
   const Uuid id = one.stored.lease.operation;
   if (end == Runner::End::unknown) {
+    // Before it is free again, so that it is not taken again.
     const std::string operation = id.to_string();
-    log.write(observe::Level::error, "operation_step_unknown",
-              {{"operation", operation}, {"kind", one.kind.name}});
-    if (unable.size() < kMaxUnable) unable.insert(operation);
+    const bool is_new = unable.size() < kMaxUnable && unable.insert(operation).second;
+    if (is_new) {
+      log.write(observe::Level::error, "operation_step_unknown",
+                {{"operation", operation}, {"kind", one.kind.name}});
+    }
+    co_await runner.leave();
   }
   held.remove_if([&one](const Held& other) { return &other == &one; });
   tell(id);
@@ -234,6 +264,45 @@ void Engine::Impl::tell(const Uuid& id) {
   for (Watcher* watcher : all) {
     if (watcher->id == id) watcher->changed.cancel();
   }
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// what is over
+
+Task<Result<std::size_t>> Engine::prune(CallOptions options) { return impl_->prune(options); }
+
+// In small pieces: none holds locks for long, and a node that stops has lost nothing.
+Task<Result<std::size_t>> Engine::Impl::prune(CallOptions call) {
+  std::vector<Store::KeptWhile> those;
+  for (const auto& [name, kind] : kinds) {
+    Store::KeptWhile& one = those.emplace_back();
+    one.name = name;
+    one.condition = kind.kept_while;
+  }
+  std::size_t all = 0;
+  while (state != State::stopped) {
+    CO_TRY(const std::size_t pruned,
+           co_await store.prune(those, options.retention, options.prune_batch, call));
+    all += pruned;
+    if (pruned < options.prune_batch) break;
+  }
+  co_return all;
+}
+
+void Engine::Impl::prune_later() {
+  if (state != State::running) return;
+  prune_timer = executor.after(options.prune_every, [this] { tasks.spawn(prune_regularly()); });
+}
+
+Task<void> Engine::Impl::prune_regularly() {
+  const CallOptions call{deadline_in(options.prune_every)};
+  const auto pruned = co_await prune(call);
+  if (!pruned.ok()) {
+    log.write_error("operations_not_pruned", pruned.error());
+  } else if (*pruned > 0) {
+    log.write(observe::Level::info, "operations_pruned", {{"operations", *pruned}});
+  }
+  prune_later();
 }
 
 }  // namespace rowhouse::operations

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/call.h"
 #include "base/effects.h"
@@ -57,6 +58,11 @@ struct EngineOptions {
   std::chrono::milliseconds heartbeat{3'000};  // renews leases, notices cancel and pause
   std::chrono::milliseconds poll{1'000};       // looks for work of others
   std::size_t max_running = 8;                 // of this engine
+  // How long an operation that has ended is kept, and with it its idempotency key. Those that failed are kept
+  // until somebody has made them go on.
+  std::chrono::milliseconds retention = std::chrono::days(90);
+  std::chrono::milliseconds prune_every{600'000};
+  std::size_t prune_batch = 500;  // deleted by one statement
 };
 
 struct Submission {
@@ -79,6 +85,10 @@ struct Submitted {
   enum class Novelty { started, repeated } novelty = Novelty::started;
 };
 
+// What a transaction notifies that leaves something to do to another node: an operation that waits, or a
+// request to one that runs. The payload is the operation's id.
+inline constexpr const char* kNoticeChannel = "rowhouse_operations";
+
 class Engine {
  public:
   // Ends every session on the server whose application_name begins with `prefix` and is not `own`, and waits
@@ -98,11 +108,20 @@ class Engine {
   // On its own PostgreSQL a node is the only one: leases of before its start belong to nobody. Before
   // start().
   Task<Result<void>> release_all_leases(CallOptions options);
+  // For whoever listens on kNoticeChannel: looks at once for what it would otherwise find at its next
+  // heartbeat or poll. "": a notice may have been missed, as after a new connection.
+  void notice(std::string_view payload);
+  // Deletes what has ended longer ago than EngineOptions::retention; every prune_every by Duty::adopt.
+  // Returns how many.
+  Task<Result<std::size_t>> prune(CallOptions options);
   // Cancels what runs, gives the leases back so that another node goes on at once.
   Task<void> stop();
 
   Task<Result<Submitted>> submit(Submission submission, CallOptions options);
-  // Until it has ended or is paused. Errors: not_found, statement_timeout (it goes on).
+  // Watches a statement with finished_operation_sql(), which is a submission, too. Null unless there is an
+  // observer; for one call.
+  std::unique_ptr<EffectGuard> submission_guard(std::string kind);
+  // Until it has ended, is paused or held up. Errors: not_found, statement_timeout (it goes on).
   Task<Result<Operation>> wait(Uuid id, CallOptions options);
 
   Task<Result<Operation>> get(Uuid id, CallOptions options);

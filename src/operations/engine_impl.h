@@ -42,7 +42,9 @@ struct Engine::Impl {
 
   // leases
   void tick();
+  void renew_now();
   Task<void> renew();
+  Task<void> renew_once();
   void poll();
   Task<void> adopt();
   Task<void> claim(std::vector<Uuid> ids);
@@ -56,6 +58,11 @@ struct Engine::Impl {
   Held* held_of(const Uuid& id);
   std::vector<std::string> kind_names() const;
   void tell(const Uuid& id);
+
+  // what is over
+  Task<Result<std::size_t>> prune(CallOptions options);
+  void prune_later();
+  Task<void> prune_regularly();
 
   // submissions
   struct Draft;
@@ -86,9 +93,9 @@ struct Engine::Impl {
   std::set<std::string> unable;  // have steps that this binary does not know
   enum class Adopting { idle, running, again } adopting = Adopting::idle;
   bool more_to_adopt = false;
-  bool renewing = false;
+  enum class Renewing { idle, running, again } renewing = Renewing::idle;
   std::list<Watcher*> watchers;
-  std::unique_ptr<net::Timer> heartbeat_timer, poll_timer;
+  std::unique_ptr<net::Timer> heartbeat_timer, poll_timer, prune_timer;
   CancelSource stopping;
   net::TaskGroup tasks;
 };

@@ -126,6 +126,23 @@ TEST_F(FailureTest, WithoutAWayBackIsTriedForEver) {
   EXPECT_EQ(steps_of(operation), "one:done:1 plain:done:1 two:done:10 three:done:1");
 }
 
+TEST_F(FailureTest, WithoutAWayBackIsToldToThoseWhoWait) {
+  TestNode& node = add_node("a");
+  Kind kind;
+  kind.name = "test.held_up";
+  kind.on_failure = OnFailure::keep_trying;
+  Retry seldom = quick();
+  seldom.first_delay = seldom.max_delay = std::chrono::hours(1);
+  kind.steps.push_back(
+      Step::effect("refused", [](Run&) -> Task<Result<void>> { co_return permanent(); }).retried(seldom));
+  node.engine.add(std::move(kind));
+  node.engine.start(Engine::Duty::own);
+  const Operation operation = wait(node, submit(node, of("test.held_up")));
+  EXPECT_EQ(status_of(operation), "running");
+  EXPECT_TRUE(is_held_up(operation));
+  EXPECT_EQ(operation_error(operation).message, permanent().message);
+}
+
 TEST_F(FailureTest, MayStopWhereItIsAndGoOnWhenAsked) {
   TestNode& node = add_node("a");
   node.engine.add(kind_with(node, OnFailure::stop, 1, permanent()));

@@ -98,6 +98,9 @@ struct Kind {
   std::string name;  // "tenant.create"
   OnFailure on_failure = OnFailure::undo;
   std::vector<Step> steps;
+  // A condition in SQL on `o`, a row of platform.operations: one that has ended is kept while it holds. ""
+  // never. Rows of other tables that refer to an operation go with it (ON DELETE CASCADE).
+  std::string kept_while{};
 };
 
 }  // namespace rowhouse::operations

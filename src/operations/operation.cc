@@ -3,6 +3,7 @@
 #include <array>
 
 #include "operations/error_json.h"
+#include "operations/kind.h"
 
 namespace rowhouse::operations {
 namespace {
@@ -49,5 +50,10 @@ std::optional<StepStatus> parse_step_status(std::string_view name) {
 }
 
 Error operation_error(const Operation& operation) { return error_from_json(operation.error); }
+
+bool is_held_up(const Operation& operation) {
+  return operation.status == OperationStatus::running && operation.node.empty() &&
+         operation.error != json::Value() && !is_transient(operation_error(operation));
+}
 
 }  // namespace rowhouse::operations

@@ -62,6 +62,10 @@ struct Operation {
 // that the failing step answered with. `internal` when nothing is stored.
 Error operation_error(const Operation& operation);
 
+// Whether it goes on only by trying again, later, what was refused for another reason than an outage: what
+// kinds with OnFailure::keep_trying do until somebody mends the cause.
+bool is_held_up(const Operation& operation);
+
 struct OperationFilter {
   std::optional<OperationStatus> status;
   std::string kind;  // "" any

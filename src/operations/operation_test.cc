@@ -56,6 +56,7 @@ TEST(Operation, WhatIsWorthAnotherAttempt) {
   };
   EXPECT_TRUE(is_transient(with_state("40P01")));
   EXPECT_TRUE(is_transient(with_state("55006")));
+  EXPECT_FALSE(is_transient(with_state("3D000"))) << "a database that is not there comes by no waiting";
   EXPECT_FALSE(is_transient(with_state("42P01")));
   EXPECT_TRUE(is_paused(paused()));
   EXPECT_FALSE(is_paused(Error(ErrorCode::cancelled, "")));

@@ -174,6 +174,8 @@ Task<Runner::End> Runner::run() {
   co_return next == Next::unknown ? End::unknown : End::over;
 }
 
+Task<void> Runner::leave() { co_await give_back(kAtOnce); }
+
 Task<Runner::Next> Runner::turn() {
   if (held_.lost()) co_return taken_away();
   if (held_.stop == Held::Stop::stopping) co_return co_await give_back(kAtOnce);
@@ -210,10 +212,7 @@ Task<Runner::Next> Runner::forward() {
   }
   if (stored.pause_requested) co_return co_await finish(OperationStatus::paused, "");
   const Step* step = find_step(stored.steps[index].name);
-  if (step == nullptr) {
-    co_await give_back(kAtOnce);
-    co_return Next::unknown;
-  }
+  if (step == nullptr) co_return Next::unknown;
   co_return co_await run_step(index, *step, Direction::run);
 }
 
@@ -229,10 +228,7 @@ Task<Runner::Next> Runner::backward() {
   }
   const std::size_t index = count - 1;
   const Step* step = find_step(stored.steps[index].name);
-  if (step == nullptr) {
-    co_await give_back(kAtOnce);
-    co_return Next::unknown;
-  }
+  if (step == nullptr) co_return Next::unknown;
   if (!step->undo_effect && !step->undo_record) {
     mark(index, StepStatus::undone);
     co_return Next::go_on;

@@ -35,9 +35,10 @@ class Runner {
 
   enum class End {
     over,     // ended, paused, waits for its time, or another has it
-    unknown,  // this binary lacks a step of it; the lease is given back
+    unknown,  // this binary lacks a step of it; leave() it to another
   };
   Task<End> run();
+  Task<void> leave();
 
  private:
   enum class Next { go_on, over, unknown };

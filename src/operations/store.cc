@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "pg/quote.h"
 
 namespace rowhouse::operations {
 namespace {
@@ -78,7 +79,10 @@ announced AS (
   INSERT INTO platform.events (tenant_id, type, payload)
   SELECT tenant_id, $13::text, pg_catalog.jsonb_build_object('operation', id, 'kind', kind) FROM o
   WHERE $13::text IS NOT NULL)
-SELECT cancel_requested_at IS NOT NULL, pause_requested_at IS NOT NULL, COALESCE(cancel_requested_by, '') FROM o)";
+SELECT cancel_requested_at IS NOT NULL, pause_requested_at IS NOT NULL, COALESCE(cancel_requested_by, ''),
+  CASE WHEN NOT $9::boolean AND $10::bigint = 0 AND $4::text IN ('running', 'undoing')
+       THEN pg_catalog.pg_notify('rowhouse_operations', id::text)::text END
+FROM o)";
 
 // Both rows are locked, so that a COMMIT whose answer was lost, and which is still under way, is waited for
 // and seen.
@@ -140,7 +144,8 @@ announced AS (
   INSERT INTO platform.events (tenant_id, type, payload)
   SELECT tenant_id, 'operation.started', pg_catalog.jsonb_build_object('operation', id, 'kind', kind) FROM operation
   WHERE $10::boolean)
-SELECT id FROM operation)";
+SELECT id, CASE WHEN NOT $10::boolean THEN pg_catalog.pg_notify('rowhouse_operations', id::text)::text END
+FROM operation)";
 
 constexpr std::string_view kStateSql =
     "UPDATE platform.operations SET state = $2::jsonb, output = $3::jsonb WHERE id = $1::uuid";
@@ -407,6 +412,29 @@ Task<Result<std::optional<Store::Earlier>>> Store::find_request(std::string requ
     found->digest = rows.text(0, 1);
   }
   co_return found;
+}
+
+// The oldest ones first, by the index that lists them: what has ended before a moment was created before it.
+Task<Result<std::size_t>> Store::prune(std::vector<KeptWhile> kinds, std::chrono::milliseconds retention,
+                                       std::size_t limit, CallOptions options) {
+  if (kinds.empty()) co_return std::size_t{0};
+  std::string may_go;
+  for (const KeptWhile& kind : kinds) {
+    may_go += (may_go.empty() ? "" : " OR ") + ("o.kind = " + pg::quote_literal(kind.name));
+    if (!kind.condition.empty()) may_go += " AND NOT (" + kind.condition + ")";
+  }
+  pg::Params params;
+  params.emplace_back(std::to_string(retention.count()));
+  params.emplace_back(std::to_string(limit));
+  const pg::Statement statement = write_statement(
+      "WITH cutoff (moment) AS (SELECT pg_catalog.now() - $1::bigint * interval '1 millisecond') "
+      "DELETE FROM platform.operations WHERE id IN (SELECT o.id FROM platform.operations AS o "
+      "WHERE o.created_at < (SELECT moment FROM cutoff) AND o.finished_at < (SELECT moment FROM cutoff) "
+      "AND o.status IN ('succeeded', 'undone', 'cancelled') AND (" +
+          may_go + ") ORDER BY o.created_at, o.id LIMIT $2::bigint FOR UPDATE OF o SKIP LOCKED)",
+      std::move(params));
+  CO_TRY(const auto rows, co_await platform_.run(nullptr, statement, options));
+  co_return static_cast<std::size_t>(rows.affected());
 }
 
 Task<Result<bool>> Store::exists(Uuid id, CallOptions options) {

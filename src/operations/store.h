@@ -119,6 +119,13 @@ class Store {
   Task<Result<std::optional<Earlier>>> find_request(std::string request_key, CallOptions options);
   Task<Result<bool>> exists(Uuid id, CallOptions options);
 
+  struct KeptWhile {
+    std::string name, condition;  // see Kind::kept_while
+  };
+  // Deletes up to `limit` operations of these kinds that ended longer ago than that. Returns how many.
+  Task<Result<std::size_t>> prune(std::vector<KeptWhile> kinds, std::chrono::milliseconds retention,
+                                  std::size_t limit, CallOptions options);
+
   Task<Result<Operation>> get(Uuid id, CallOptions options);
   Task<Result<OperationPage>> list(OperationFilter filter, CallOptions options);
 

@@ -62,19 +62,22 @@ constexpr std::string_view kCancelSql =
     "COALESCE(cancel_requested_by, $2::text), pause_requested_at = NULL, pause_requested_by = NULL, status = "
     "CASE status WHEN 'paused' THEN 'running' ELSE status END, run_after = CASE WHEN lease_holder IS NULL "
     "THEN pg_catalog.clock_timestamp() ELSE run_after END WHERE id = $1::uuid AND status IN ('pending', "
-    "'running', 'paused')";
+    "'running', 'paused') RETURNING pg_catalog.pg_notify('rowhouse_operations', id::text)";
 constexpr std::string_view kPauseSql =
     "UPDATE platform.operations SET revision = revision + 1, pause_requested_at = "
     "COALESCE(pause_requested_at, pg_catalog.clock_timestamp()), pause_requested_by = "
     "COALESCE(pause_requested_by, $2::text), status = CASE WHEN lease_holder IS NULL THEN 'paused' ELSE "
     "status "
-    "END WHERE id = $1::uuid AND status IN ('pending', 'running') AND cancel_requested_at IS NULL";
+    "END WHERE id = $1::uuid AND status IN ('pending', 'running') AND cancel_requested_at IS NULL RETURNING "
+    "pg_catalog.pg_notify('rowhouse_operations', id::text)";
 constexpr std::string_view kResumeSql =
     "UPDATE platform.operations SET revision = revision + 1, pause_requested_at = NULL, pause_requested_by = "
     "NULL, run_after = CASE status WHEN 'paused' THEN pg_catalog.clock_timestamp() ELSE run_after END, "
     "status "
     "= CASE WHEN status <> 'paused' THEN status WHEN lease_epoch = 0 THEN 'pending' ELSE 'running' END WHERE "
-    "id = $1::uuid AND (status = 'paused' OR (status = 'running' AND pause_requested_at IS NOT NULL))";
+    "id = $1::uuid AND (status = 'paused' OR (status = 'running' AND pause_requested_at IS NOT NULL)) "
+    "RETURNING "
+    "pg_catalog.pg_notify('rowhouse_operations', id::text)";
 // Every step gets all of its attempts again.
 constexpr std::string_view kRetrySql =
     "WITH o AS (UPDATE platform.operations SET revision = revision + 1, finished_at = NULL, "
@@ -82,7 +85,8 @@ constexpr std::string_view kRetrySql =
     "= "
     "CASE WHEN failure IS NULL THEN 'running' ELSE 'undoing' END WHERE id = $1::uuid AND status = 'failed' "
     "RETURNING id), s AS (UPDATE platform.operation_steps AS s SET attempts = 0, undo_attempts = 0 FROM o "
-    "WHERE s.operation_id = o.id AND s.status = 'failed') SELECT id FROM o";
+    "WHERE s.operation_id = o.id AND s.status = 'failed') SELECT pg_catalog.pg_notify("
+    "'rowhouse_operations', id::text) FROM o";
 
 json::Value parsed(std::string_view text) {
   if (text.empty()) return json::Value();

@@ -4,6 +4,7 @@
 #include "operations/engine_impl.h"
 #include "operations/nap.h"
 #include "operations/step_run.h"
+#include "pg/effect_name.h"
 
 namespace rowhouse::operations {
 namespace {
@@ -12,6 +13,9 @@ using namespace std::chrono_literals;
 
 // Until it is known whether a COMMIT without an answer has worked.
 constexpr auto kLookAgainAfter = 200ms;
+
+// In the place of a step, in points of one statement that is the whole submission.
+constexpr const char* kSubmit = "submit";
 
 // Whether the statement may have worked although it answered with this.
 bool leaves_doubt(const Error& error) {
@@ -68,6 +72,11 @@ Task<Result<Submitted>> Engine::submit(Submission submission, CallOptions option
   co_return submitted;
 }
 
+std::unique_ptr<EffectGuard> Engine::submission_guard(std::string kind) {
+  if (impl_->observer == nullptr) return nullptr;
+  return std::make_unique<SubmissionGuard>(impl_->observer, std::move(kind), kSubmit);
+}
+
 Task<Result<Submitted>> Engine::Impl::earlier(const Submission& submission, CallOptions call) {
   CO_TRY(const auto found, co_await store.find_request(submission.request_key, call));
   if (!found) co_return Error(ErrorCode::not_found, "there is no such request");
@@ -110,12 +119,18 @@ Task<Result<bool>> Engine::Impl::look_for(const Uuid& id, Error error, CallOptio
 // Neither this nor COMMIT is cancelled when the caller goes away: it would be known to nobody until its lease
 // runs out.
 Task<Result<bool>> Engine::Impl::insert_alone(Draft& draft, CallOptions call) {
-  SubmissionGuard guard(observer, draft.kind->name, "submit");
+  SubmissionGuard guard(observer, draft.kind->name, kSubmit);
   const pg::Statement statement =
       store.insert_statement(draft.submission, draft.id, draft.steps, 0, draft.begin);
   draft.valid_until = std::chrono::steady_clock::now() + options.lease;
-  const CallOptions uncancelled{call.deadline, nullptr, &guard};
+  const CallOptions uncancelled{call.deadline};
+  const std::string effect = pg::effect_name(statement.sql);
+  CO_TRY_DO(co_await guard.around(EffectGuard::Moment::before, effect));
   auto rows = co_await store.platform().run(nullptr, statement, uncancelled);
+  if (rows.ok()) {
+    auto told = co_await guard.around(EffectGuard::Moment::after, effect);
+    if (!told.ok()) rows = std::move(told).error();
+  }
   if (rows.ok()) co_return rows->size() == 1;
   if (!leaves_doubt(rows.error())) co_return std::move(rows).error();
   co_return co_await look_for(draft.id, std::move(rows).error(), call);

@@ -92,7 +92,32 @@ TEST_F(EffectsTest, EachStatementIsOne) {
   EXPECT_EQ(guard_.seen,
             Seen({"admit", "before BEGIN", "after BEGIN", "before INSERT INTO", "after INSERT INTO",
                   "before COMMIT", "after COMMIT", "before CREATE SCHEMA", "after CREATE SCHEMA",
-                  "before ROLLBACK", "after ROLLBACK", "before DELETE FROM", "after DELETE FROM"}));
+                  "before ROLLBACK", "after ROLLBACK", "admit", "before DELETE FROM", "after DELETE FROM"}));
+}
+
+// On a connection that others share, nobody could end what comes late.
+TEST_F(EffectsTest, AStatementOfAPoolHasASessionOfItsOwn) {
+  const Statement name("INSERT INTO notes SELECT current_setting('application_name') RETURNING body", {},
+                       Access::write);
+  const auto marked = run(pool().run(nullptr, name, watched()));
+  ASSERT_TRUE(marked.ok()) << marked.error().message;
+  EXPECT_EQ(marked->text(0, 0), "label of a test");
+  EXPECT_EQ(guard_.seen, Seen({"admit", "before INSERT INTO", "after INSERT INTO"}));
+  const auto unwatched = run(pool().run(nullptr, name, patient()));
+  ASSERT_TRUE(unwatched.ok());
+  EXPECT_EQ(unwatched->text(0, 0), "rowhouse");
+
+  guard_.refuse = "admit";
+  EXPECT_FALSE(run(pool().run(nullptr, insert_, watched())).ok());
+  EXPECT_EQ(count(), "2");
+}
+
+TEST_F(EffectsTest, AStatementThatOnlyReadsMayComeLate) {
+  const Statement name("SELECT current_setting('application_name')");
+  const auto read = run(pool().run(nullptr, name, watched()));
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->text(0, 0), "rowhouse");
+  EXPECT_EQ(guard_.seen, Seen({"before SELECT", "after SELECT"}));
 }
 
 TEST_F(EffectsTest, WhatIsRefusedBeforeDoesNotHappen) {
@@ -116,7 +141,7 @@ TEST_F(EffectsTest, AnErrorAfterwardsTakesThePlaceOfTheAnswer) {
   const auto twice = run(pool().run(nullptr, insert_, watched()));
   ASSERT_FALSE(twice.ok());
   EXPECT_EQ(twice.error().code, ErrorCode::conflict) << "its own error";
-  EXPECT_EQ(guard_.seen, Seen({"before INSERT INTO"}));
+  EXPECT_EQ(guard_.seen, Seen({"admit", "before INSERT INTO"}));
 }
 
 }  // namespace

@@ -470,9 +470,23 @@ void RequestAwaiter::await_suspend(std::coroutine_handle<> handle) {
 
 Task<Result<Rows>> Pool::run(const TransactionContext* context, const Statement& statement,
                              CallOptions options) {
+  if (options.effects == nullptr) return run_unwatched(context, statement, options);
+  if (statement.access == Access::write) return run_fenced(context, statement, options);
+  // What changes nothing may come late.
   auto answer = run_unwatched(context, statement, options);
-  if (options.effects == nullptr) return answer;
   return watched(std::move(answer), effect_name(statement.sql), *options.effects);
+}
+
+// A node that froze between its look at the lease and the statement would send it when it goes on. Only a
+// session that carries the operation's mark can be ended before that.
+Task<Result<Rows>> Pool::run_fenced(const TransactionContext* context, const Statement& statement,
+                                    CallOptions options) {
+  CO_TRY(auto session, co_await acquire(options));
+  if (context == nullptr) co_return co_await session.query(statement, options);
+  CO_TRY_DO(co_await session.begin(context, options));
+  CO_TRY(auto rows, co_await session.query(statement, options));
+  CO_TRY_DO(co_await session.commit(options));
+  co_return rows;
 }
 
 Task<Result<Rows>> Pool::run_unwatched(const TransactionContext* context, const Statement& statement,

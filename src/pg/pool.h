@@ -73,6 +73,8 @@ class Pool {
   friend class Session;
   Task<Result<Rows>> run_unwatched(const TransactionContext* context, const Statement& statement,
                                    CallOptions options);
+  Task<Result<Rows>> run_fenced(const TransactionContext* context, const Statement& statement,
+                                CallOptions options);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -81,10 +81,14 @@ Meaning meaning_of(std::string_view sqlstate) {
   if (sqlstate == "57014" || sqlstate == "55P03" || sqlstate == "25P03") {
     return {ErrorCode::statement_timeout, "the statement took longer than it may"};
   }
+  if (sqlstate == "55006") {
+    return {ErrorCode::conflict, "somebody else is using it right now: let them end, then try again"};
+  }
+  if (sqlstate == "3D000") return {ErrorCode::conflict, "a database that is needed does not exist"};
   if (sqlstate == "53100") return {ErrorCode::disk_full, "the database has no space left on its disk"};
   if (sqlstate == "42501") return {ErrorCode::forbidden, "the database refuses this operation"};
   if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate == "53300" ||
-      sqlstate == "3D000" || sqlstate.starts_with("28")) {
+      sqlstate.starts_with("28")) {
     return {ErrorCode::database_unavailable, "the database is not available right now"};
   }
   if (sqlstate.starts_with("22") || sqlstate.starts_with("23")) {

@@ -88,6 +88,10 @@ class Node {
                  .tenant_changed = [this](std::size_t origin,
                                           const Uuid& tenant) { forget_tenant(origin, tenant); },
                  .packs_changed = [this](std::size_t origin) { reload_packs(origin); },
+                 .operation_noticed =
+                     [this](const std::string& payload) {
+                       for (const auto& worker : workers_) worker->notice_operation(payload);
+                     },
                  .run_verification =
                      [this](verify::Runner::Job job) { return verifier_.request(std::move(job)); }},
         verifier_(verifier_settings(), config_.verify_every, log) {

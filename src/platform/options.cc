@@ -334,6 +334,10 @@ void add_operations(std::vector<OptionSpec>& registry) {
     return true;
   };
   lease.get = [](const Config& config) { return format_duration(config.operations.lease); };
+  module.duration("operation_retention", ROWHOUSE_MEMBER(operations.retention), milliseconds(3'600'000),
+                  std::chrono::days(3'650),
+                  "How long an operation that has ended is kept, and with it its idempotency key. One that "
+                  "failed is kept until it was retried");
 }
 
 void add_client(std::vector<OptionSpec>& registry) {

@@ -178,8 +178,19 @@ Task<Result<void>> Worker::prepare(CallOptions options) {
 Task<Result<void>> Worker::start_operations(OldLeases leases, CallOptions options) {
   if (leases == OldLeases::release) CO_TRY_DO(co_await operations_.release_all_leases(options));
   operations_.start(index_ == 0 ? operations::Engine::Duty::adopt : operations::Engine::Duty::own);
-  if (index_ == 0) catch_up_.start();
+  if (index_ == 0) {
+    listen_for_operations();
+    catch_up_.start();
+  }
   co_return Result<void>();
+}
+
+// While nobody listens, heartbeats and polls find the same, later.
+void Worker::listen_for_operations() {
+  operation_notices_ = std::make_unique<pg::Listener>(
+      executor_, cluster_.as(tenancy::kPlatformRole, tenancy::kPlatformDatabase), operations::kNoticeChannel,
+      [this](std::string_view payload) { node_.operation_noticed(std::string(payload)); },
+      [this] { node_.operation_noticed(std::string()); });
 }
 
 Task<Result<void>> Worker::load_packs(CallOptions options) {
@@ -253,6 +264,7 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 
 Task<void> Worker::stop_services() {
   co_await catch_up_.stop();
+  operation_notices_.reset();
   co_await operations_.stop();
   registry_.stop();
   co_await upkeep_.stop();
@@ -261,6 +273,10 @@ Task<void> Worker::stop_services() {
 
 void Worker::forget_tenant(const Uuid& tenant) {
   executor_.post([this, tenant] { registry_.forget_tenant(tenant); });
+}
+
+void Worker::notice_operation(const std::string& payload) {
+  executor_.post([this, payload] { operations_.notice(payload); });
 }
 
 void Worker::reload_packs() {

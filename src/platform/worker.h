@@ -22,6 +22,7 @@
 #include "net/http_server.h"
 #include "observe/log.h"
 #include "operations/engine.h"
+#include "pg/listener.h"
 #include "pg/pool.h"
 #include "platform/config.h"
 #include "platform/context_upkeep.h"
@@ -53,6 +54,7 @@ struct NodeContext {
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
+  std::function<void(const std::string& payload)> operation_noticed;    // tells every worker
   std::function<bool(verify::Runner::Job)> run_verification;            // any thread
   std::atomic<std::uint64_t> requests{0};
   std::array<std::atomic<std::uint64_t>, 5> requests_by_class{};  // of status: 1xx, 2xx, …
@@ -90,6 +92,7 @@ class Worker {
   void begin_drain(Deadline deadline);
   void forget_tenant(const Uuid& tenant);
   void reload_packs();
+  void notice_operation(const std::string& payload);
 
   net::Executor& executor() { return executor_; }
   const tenancy::Cluster& cluster() const { return cluster_; }
@@ -99,6 +102,7 @@ class Worker {
 
  private:
   void wire_tenants();
+  void listen_for_operations();
   Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                          const std::vector<tenancy::SampleData>& samples,
                                          CallOptions options);
@@ -116,6 +120,7 @@ class Worker {
   pg::Pool platform_pool_;
   std::unique_ptr<operations::Observer> observer_;  // null in the product
   operations::Engine operations_;
+  std::unique_ptr<pg::Listener> operation_notices_;  // of the first worker, for all of this process
   tenancy::ContextGuard guard_;
   tenancy::ContextKeys context_keys_;
   tenancy::ContextRotation rotation_;

@@ -1,8 +1,10 @@
 #include "tenancy/breaking_changes.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/text.h"
+#include "tenancy/widening.h"
 
 namespace rowhouse::tenancy {
 
@@ -13,40 +15,52 @@ WITH member AS (
   SELECT d.classid AS class_id, d.objid AS id FROM pg_catalog.pg_namespace n
     JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
    WHERE n.nspname = $1
+), type AS (
+  SELECT t.oid, pg_catalog.format_type(t.oid, NULL) AS name, t.typtype AS kind, t.typrelid AS relation_id, t.typnotnull AS is_not_null,
+         pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base
+    FROM member m JOIN pg_catalog.pg_type t ON t.oid = m.id
+   WHERE m.class_id = 'pg_catalog.pg_type'::pg_catalog.regclass
 ), relation AS (
   SELECT c.oid, c.relname AS name, c.relkind AS kind FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.id
    WHERE m.class_id = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
-), part (kind, name, definition, owner, is_required) AS (
-  SELECT CASE WHEN kind IN ('r', 'p') THEN 'table' ELSE 'view' END, name::text, '', '', false FROM relation
+   UNION ALL
+  SELECT c.oid, c.relname, c.relkind FROM type t JOIN pg_catalog.pg_class c ON c.oid = t.relation_id AND c.relkind = 'c'
+), part (kind, name, definition, owner, nulls) AS (
+  SELECT CASE WHEN kind IN ('r', 'p') THEN 'table' WHEN kind = 'c' THEN 'type' ELSE 'view' END, name::text, '', '', '' FROM relation
    UNION ALL
   SELECT 'column', r.name || '.' || a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), r.name,
-         r.kind IN ('r', 'p') AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attname <> 'tenant_id'
+         CASE WHEN NOT a.attnotnull OR a.attname = 'tenant_id' THEN '' WHEN a.atthasdef OR a.attidentity <> '' THEN 'filled' ELSE 'refused' END
     FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
    UNION ALL
   SELECT CASE k.contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclusion' ELSE 'unique' END,
-         r.name || '.' || k.conname, pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', ''), r.name, false
+         r.name || '.' || k.conname, pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', ''), r.name, ''
     FROM relation r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid AND k.contype IN ('c', 'f', 'u', 'x', 'p')
    UNION ALL
   SELECT 'unique', r.name || '.' || i.relname,
          'UNIQUE (' || (SELECT pg_catalog.string_agg(pg_catalog.pg_get_indexdef(x.indexrelid, p.position::int, false), ', ' ORDER BY p.position)
                           FROM pg_catalog.generate_series(1, x.indnkeyatts) p (position)) || ')'
-           || COALESCE(' WHERE ' || pg_catalog.pg_get_expr(x.indpred, x.indrelid), ''), r.name, false
+           || COALESCE(' WHERE ' || pg_catalog.pg_get_expr(x.indpred, x.indrelid), ''), r.name, ''
     FROM relation r
     JOIN pg_catalog.pg_index x ON x.indrelid = r.oid AND x.indisunique
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = x.indexrelid AND k.conrelid = r.oid)
    UNION ALL
   -- Arguments with defaults may be left out: that is why each is named alone.
-  SELECT 'function', p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', pg_catalog.pg_get_function_result(p.oid), '', false
+  SELECT 'function', p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', pg_catalog.pg_get_function_result(p.oid), '', ''
     FROM member m JOIN pg_catalog.pg_proc p ON p.oid = m.id
    WHERE m.class_id = 'pg_catalog.pg_proc'::pg_catalog.regclass
      AND p.prorettype NOT IN ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype)
    UNION ALL
-  SELECT 'label', t.typname || '.' || l.enumlabel, '', t.typname, false
-    FROM member m JOIN pg_catalog.pg_type t ON t.oid = m.id JOIN pg_catalog.pg_enum l ON l.enumtypid = t.oid
-   WHERE m.class_id = 'pg_catalog.pg_type'::pg_catalog.regclass
+  SELECT 'label', t.name || '.' || l.enumlabel, '', t.name, '' FROM type t JOIN pg_catalog.pg_enum l ON l.enumtypid = t.oid
+   UNION ALL
+  SELECT 'domain', t.name, t.base, '', '' FROM type t WHERE t.kind = 'd'
+   UNION ALL
+  SELECT 'check', t.name || '.' || k.conname, pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', ''), t.name, ''
+    FROM type t JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid AND k.contype = 'c'
+   UNION ALL
+  SELECT 'check', t.name || ' NOT NULL', 'NOT NULL', t.name, '' FROM type t WHERE t.kind = 'd' AND t.is_not_null
 )
-SELECT kind || ' ' || name, definition, owner, is_required FROM part
+SELECT kind || ' ' || name, definition, owner, nulls FROM part
 )sql";
 
 using Findings = std::vector<Finding>;
@@ -68,21 +82,19 @@ bool is_constraint(std::string_view part) {
          part.starts_with("exclusion ");
 }
 
-// Everything may be in the old code: a table's columns need no mention when the table itself is gone.
-bool owner_is_gone(const ContractPart& part, const SchemaContract& after) {
-  return !part.owner.empty() && !after.contains("table " + part.owner) &&
-         !after.contains("view " + part.owner);
+// Tables, views and types that have columns, constraints or labels.
+bool has_owner(const SchemaContract& contract, const std::string& owner) {
+  constexpr std::array<std::string_view, 4> kKinds = {"table ", "view ", "type ", "domain "};
+  return std::ranges::any_of(
+      kKinds, [&](std::string_view kind) { return contract.contains(std::string(kind) + owner); });
 }
 
-bool is_new(const std::string& relation, const SchemaContract& before) {
-  return !before.contains("table " + relation) && !before.contains("view " + relation);
-}
-
-// A constraint under another name is the same to everybody but to messages.
+// A constraint under another name is the same to everybody but to messages, and one that forbids more forbids
+// this, too.
 bool has_rule(const SchemaContract& contract, const ContractPart& wanted) {
   return std::ranges::any_of(contract, [&](const auto& entry) {
     return is_constraint(entry.first) && entry.second.owner == wanted.owner &&
-           entry.second.definition == wanted.definition;
+           is_same_or_wider_check(entry.second.definition, wanted.definition);
   });
 }
 
@@ -104,45 +116,83 @@ class Comparison {
   }
 
   void compare_old(const std::string& name, const ContractPart& old) {
-    if (is_constraint(name)) return;
+    if (is_constraint(name)) {
+      compare_old_constraint(name, old);
+      return;
+    }
     const auto found = after_.find(name);
     if (found == after_.end()) {
-      if (!owner_is_gone(old, after_) || name.starts_with("label "))
+      if (!is_replaced(name, old))
         add("breaking-removal", name, "takes it away or renames it, and the code of before uses it",
             kHowToRemove);
       return;
     }
-    if (found->second.definition != old.definition) {
-      add("breaking-type", name,
-          "changes its type from " + old.definition + " to " + found->second.definition, kHowToRetype);
-    }
-    if (found->second.need == ContractPart::Need::required && old.need == ContractPart::Need::none) {
+    compare_types(name, old, found->second);
+    if (found->second.nulls <= old.nulls) return;
+    if (found->second.nulls == ContractPart::Nulls::filled) {
+      add("breaking-not-null", name, "makes it NOT NULL, and the code of before may write null",
+          kHowToRestrict);
+    } else {
       add("breaking-not-null", name,
           "makes it NOT NULL without a default, and the code of before may leave it out", kHowToRestrict);
     }
   }
 
+  // Of all constraints, the code of before needs those that it upserts by.
+  void compare_old_constraint(const std::string& name, const ContractPart& old) {
+    const bool is_needed = name.starts_with("unique ") && has_owner(after_, old.owner) &&
+                           !has_rule(after_, old) && !mentions_column(old, before_, after_);
+    if (is_needed)
+      add("breaking-removal", name,
+          "takes " + old.definition + " away, and the code of before may import or upsert by it",
+          kHowToRemove);
+  }
+
+  void compare_types(const std::string& name, const ContractPart& old, const ContractPart& now) {
+    if (name.starts_with("column ") && is_same_or_wider_type(old.definition, now.definition)) return;
+    if (old.definition == now.definition) return;
+    // A domain reaches clients as the type that it is based on.
+    const auto domain = before_.find("domain " + old.definition);
+    const bool is_bare = name.starts_with("column ") && domain != before_.end() &&
+                         is_same_or_wider_type(domain->second.definition, now.definition);
+    if (is_bare) return;
+    add("breaking-type", name, "changes its type from " + old.definition + " to " + now.definition,
+        kHowToRetype);
+  }
+
+  // Nobody misses what belonged to something that is gone itself, a view that is a table now, a domain, which
+  // columns alone refer to.
+  bool is_replaced(const std::string& name, const ContractPart& old) const {
+    if (name.starts_with("label ")) return false;
+    if (name.starts_with("domain ")) return true;
+    if (name.starts_with("view "))
+      return after_.contains("table " + name.substr(std::string_view("view ").size()));
+    return !old.owner.empty() && !has_owner(after_, old.owner);
+  }
+
   void compare_new(const std::string& name, const ContractPart& part) {
     if (before_.contains(name) && !is_constraint(name)) return;
-    if (part.owner.empty() || is_new(part.owner, before_)) return;
-    if (name.starts_with("column ") && part.need == ContractPart::Need::required) {
+    if (part.owner.empty() || !has_owner(before_, part.owner)) return;
+    if (name.starts_with("column ") && part.nulls == ContractPart::Nulls::refused) {
       add("breaking-not-null", name,
           "adds it NOT NULL without a default, and the code of before does not give it",
           "Give it a default, or add it without NOT NULL");
-    } else if (is_constraint(name) && !has_rule(before_, part) && is_about_old_columns(part)) {
+    } else if (is_constraint(name) && !has_rule(before_, part) && !mentions_column(part, after_, before_)) {
+      // The code of before gives no column that is new; what it leaves out is the default or null.
       add("breaking-constraint", name,
           "adds " + part.definition + ", which what the code of before writes may break", kHowToRestrict);
     }
   }
 
-  // The code of before gives no column that is new; what it leaves out is the default or null.
-  bool is_about_old_columns(const ContractPart& part) const {
-    for (const auto& [name, column] : after_) {
-      if (!name.starts_with("column ") || column.owner != part.owner || before_.contains(name)) continue;
+  // Whether the constraint is about a column of its table that `has` has and `lacks` lacks.
+  static bool mentions_column(const ContractPart& constraint, const SchemaContract& has,
+                              const SchemaContract& lacks) {
+    for (const auto& [name, column] : has) {
+      if (!name.starts_with("column ") || column.owner != constraint.owner || lacks.contains(name)) continue;
       const std::string bare = name.substr(std::string_view("column ").size() + column.owner.size() + 1);
-      if (mentions(part.definition, bare)) return false;
+      if (mentions(constraint.definition, bare)) return true;
     }
-    return true;
+    return false;
   }
 
   static bool mentions(std::string_view text, std::string_view word) {
@@ -188,7 +238,9 @@ Task<Result<SchemaContract>> read_contract(pg::Session& session, std::string sch
     ContractPart part;
     part.definition = rows.text(row, 1);
     part.owner = rows.text(row, 2);
-    part.need = rows.text(row, 3) == "t" ? ContractPart::Need::required : ContractPart::Need::none;
+    const std::string_view nulls = rows.text(row, 3);
+    if (nulls == "filled") part.nulls = ContractPart::Nulls::filled;
+    if (nulls == "refused") part.nulls = ContractPart::Nulls::refused;
     contract.emplace(std::string(rows.text(row, 0)), std::move(part));
   }
   co_return contract;

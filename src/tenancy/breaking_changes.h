@@ -32,16 +32,19 @@ bool has_contract(const Bundle& bundle, std::size_t released);
 // What callers of a schema can rely on, by "column leads.email", "function lead_total(numeric)", "check
 // leads.leads_value_check".
 struct ContractPart {
-  std::string definition;                                // type of a column or result; what a constraint says
-  std::string owner;                                     // the table of a column or constraint, "" otherwise
-  enum class Need { none, required } need = Need::none;  // of a column: NOT NULL and nothing that fills it
+  std::string definition;  // type of a column, result or domain; what a constraint says
+  std::string owner;       // the table, view or type of a column, constraint or label; "" otherwise
+  // Of a column, ever stricter: null may be written; it is NOT NULL, and filled when it is left out; it must
+  // be given.
+  enum class Nulls { allowed, filled, refused } nulls = Nulls::allowed;
 };
 using SchemaContract = std::map<std::string, ContractPart>;
 
 // `session`: in a transaction that may read the catalog.
 Task<Result<SchemaContract>> read_contract(pg::Session& session, std::string schema, CallOptions options);
 
-// Pure. Constraints on tables that are new are none; nor are those that are taken away.
+// Pure. What nobody can notice is no breaking change: everything that is new and need not be given, types and
+// CHECKs that allow more (widening.h), constraints that go, but for those that rows are upserted by.
 std::vector<Finding> find_breaking_changes(const PackMigration& migration, const SchemaContract& before,
                                            const SchemaContract& after);
 

@@ -358,7 +358,8 @@ Task<Result<LintReport>> Linter::run(LintRequest request, CallOptions options) {
   CO_TRY(auto inventory, co_await read_lint_inventory(platform_, options));
   auto shipped = shipped_.find(inventory.guard);
   if (shipped == shipped_.end()) {
-    CO_TRY(auto structure, co_await read_shipped_schema(cluster_, inventory.guard, options));
+    CO_TRY(auto structure,
+           co_await read_shipped_schema(cluster_, inventory.guard, request.scratch_database, options));
     shipped = shipped_.emplace(inventory.guard, std::move(structure)).first;
   }
   LintRun run(cluster_, std::move(inventory), std::move(request), shipped->second, options);

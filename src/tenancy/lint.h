@@ -39,6 +39,7 @@ struct LintFinding {
 struct LintRequest {
   std::vector<std::string> databases;  // these alone; empty: all
   std::string pack;                    // databases of this pack alone; "" = all
+  std::string scratch_database;        // name of the one that is made meanwhile; "" = any
 };
 
 struct LintReport {

@@ -44,7 +44,7 @@ WITH scope_name (schema_name, role_name) AS (
 
 // Expressions are printed once for each tree that is stored, and relation it is about, by name: thousands of
 // schemas share most of them. Only one that names anything by its schema may name this one.
-constexpr std::string_view kTables = R"sql(
+constexpr std::string_view kExpressions = R"sql(
 , stored AS MATERIALIZED (
   SELECT 1 AS kind, d.oid AS id, c.scope_id, c.prefix, c.name AS table_name, NULL::name AS name, d.adnum AS number,
          pg_catalog.hashtextextended(d.adbin::text, 1) AS hash
@@ -76,11 +76,16 @@ constexpr std::string_view kTables = R"sql(
               ELSE (SELECT pg_catalog.concat_ws(' & ', pg_catalog.pg_get_expr(x.indexprs, x.indrelid), pg_catalog.pg_get_expr(x.indpred, x.indrelid))
                       FROM pg_catalog.pg_index x WHERE x.indexrelid = e.id) END AS text
     OFFSET 0) p
-), line (scope_id, hash) AS (
+)
+)sql";
+
+constexpr std::string_view kExpressionLines = R"sql(
   SELECT e.scope_id, pg_catalog.hash_record_extended(ROW(e.kind, e.table_name, e.name, e.number,
            CASE WHEN p.is_qualified THEN pg_catalog.hashtextextended(pg_catalog.replace(p.text, e.prefix, '@schema@.'), 2) ELSE p.text_hash END), 0)
     FROM stored e JOIN printed p ON p.kind = e.kind AND p.table_name = e.table_name AND p.hash = e.hash
-   UNION ALL
+)sql";
+
+constexpr std::string_view kTableLines = R"sql(
   SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(7, c.name, a.attname, a.attnum, t.name, CASE WHEN t.oid IS NULL THEN a.atttypid END,
            a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated, a.attcollation, a.atthasdef, a.attacl), 0)
     FROM pg_catalog.pg_attribute a
@@ -101,7 +106,6 @@ constexpr std::string_view kTables = R"sql(
     JOIN class c ON c.oid = k.conrelid
     LEFT JOIN class f ON f.oid = k.confrelid AND f.scope_id = c.scope_id
     LEFT JOIN class i ON i.oid = k.conindid
-)
 )sql";
 
 // Trees of views and functions are not printed, which takes too long, but compared as they are stored: with
@@ -109,7 +113,7 @@ constexpr std::string_view kTables = R"sql(
 // of those, two schemas would have to differ in just that number to be confused. What pg_depend does not
 // know, or what is not stored as a number of its own (types of columns, values of enums, sequences as
 // constants), would make every schema another one: trees with these are printed.
-constexpr std::string_view kRest = R"sql(
+constexpr std::string_view kBodies = R"sql(
 , with_types AS MATERIALIZED (
   SELECT DISTINCT scope_id FROM own_type WHERE kind IN ('d', 'e', 'r')
 ), tree AS (
@@ -125,30 +129,10 @@ constexpr std::string_view kRest = R"sql(
     FROM routine r
     JOIN pg_catalog.pg_proc p ON p.oid = r.oid AND p.prosqlbody IS NOT NULL
     LEFT JOIN with_types y ON y.scope_id = r.scope_id
-), line (scope_id, hash) AS (
-  SELECT s.oid, pg_catalog.hash_record_extended(ROW(0, s.owner, s.acl, s.runtime), 0) FROM scope s
-   UNION ALL
-  SELECT k.scope_id, pg_catalog.hash_record_extended(ROW(6, k.name, c.relkind, c.relpersistence, c.relispartition, c.relrowsecurity,
-           c.relforcerowsecurity, c.relreplident, c.reltablespace, c.relowner, c.relacl, c.reloptions, c.relam,
-           CASE WHEN c.relispartition THEN pg_catalog.replace(pg_catalog.pg_get_expr(c.relpartbound, c.oid), k.prefix, '@schema@.') END,
-           CASE WHEN c.relkind = 'p' THEN pg_catalog.replace(pg_catalog.pg_get_partkeydef(c.oid), k.prefix, '@schema@.') END,
-           CASE WHEN c.relkind = 'S' THEN EXISTS (
-             SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid
-                AND d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass) END,
-           e.id IS NOT NULL), 0)
-    FROM class k JOIN pg_catalog.pg_class c ON c.oid = k.oid
-    LEFT JOIN extension_member e ON e.class_id = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.id = c.oid
-   UNION ALL
-  SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(10, c.name, y.polname, y.polcmd, y.polpermissive, y.polroles), 0)
-    FROM pg_catalog.pg_policy y JOIN class c ON c.oid = y.polrelid
-   UNION ALL
-  SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(11, c.name, t.tgisinternal, CASE WHEN NOT t.tgisinternal THEN t.tgname END, t.tgtype,
-           t.tgenabled, r.name, CASE WHEN r.oid IS NULL THEN t.tgfoid END, t.tgattr::int2[], t.tgargs, t.tgparentid = 0,
-           CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.replace(pg_catalog.pg_get_triggerdef(t.oid), c.prefix, '@schema@.') END), 0)
-    FROM pg_catalog.pg_trigger t
-    JOIN class c ON c.oid = t.tgrelid
-    LEFT JOIN routine r ON r.oid = t.tgfoid AND r.scope_id = c.scope_id
-   UNION ALL
+)
+)sql";
+
+constexpr std::string_view kBodyLines = R"sql(
   SELECT t.scope_id, pg_catalog.hash_record_extended(ROW(12, t.class_id::oid, t.name, t.detail, d.strange,
            CASE WHEN t.tree IS NULL OR d.has_sequence OR pg_catalog.strpos(t.tree, ':varattno 0 ') > 0
                 THEN pg_catalog.replace(CASE WHEN t.class_id = 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN pg_catalog.pg_get_ruledef(t.id)
@@ -182,6 +166,31 @@ constexpr std::string_view kRest = R"sql(
                         (SELECT 'schema' WHERE b.refobjid = t.scope_id)
                     END AS name
                FROM pg_catalog.pg_depend b WHERE b.classid = t.class_id AND b.objid = t.id) o) d
+)sql";
+
+constexpr std::string_view kRestLines = R"sql(
+  SELECT s.oid, pg_catalog.hash_record_extended(ROW(0, s.owner, s.acl, s.runtime), 0) FROM scope s
+   UNION ALL
+  SELECT k.scope_id, pg_catalog.hash_record_extended(ROW(6, k.name, c.relkind, c.relpersistence, c.relispartition, c.relrowsecurity,
+           c.relforcerowsecurity, c.relreplident, c.reltablespace, c.relowner, c.relacl, c.reloptions, c.relam,
+           CASE WHEN c.relispartition THEN pg_catalog.replace(pg_catalog.pg_get_expr(c.relpartbound, c.oid), k.prefix, '@schema@.') END,
+           CASE WHEN c.relkind = 'p' THEN pg_catalog.replace(pg_catalog.pg_get_partkeydef(c.oid), k.prefix, '@schema@.') END,
+           CASE WHEN c.relkind = 'S' THEN EXISTS (
+             SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid
+                AND d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass) END,
+           e.id IS NOT NULL), 0)
+    FROM class k JOIN pg_catalog.pg_class c ON c.oid = k.oid
+    LEFT JOIN extension_member e ON e.class_id = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.id = c.oid
+   UNION ALL
+  SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(10, c.name, y.polname, y.polcmd, y.polpermissive, y.polroles), 0)
+    FROM pg_catalog.pg_policy y JOIN class c ON c.oid = y.polrelid
+   UNION ALL
+  SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(11, c.name, t.tgisinternal, CASE WHEN NOT t.tgisinternal THEN t.tgname END, t.tgtype,
+           t.tgenabled, r.name, CASE WHEN r.oid IS NULL THEN t.tgfoid END, t.tgattr::int2[], t.tgargs, t.tgparentid = 0,
+           CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.replace(pg_catalog.pg_get_triggerdef(t.oid), c.prefix, '@schema@.') END), 0)
+    FROM pg_catalog.pg_trigger t
+    JOIN class c ON c.oid = t.tgrelid
+    LEFT JOIN routine r ON r.oid = t.tgfoid AND r.scope_id = c.scope_id
    UNION ALL
   SELECT c.scope_id, pg_catalog.hash_record_extended(ROW(13, c.name, w.rulename, w.ev_type, w.ev_enabled, w.is_instead), 0)
     FROM pg_catalog.pg_rewrite w JOIN class c ON c.oid = w.ev_class
@@ -218,7 +227,6 @@ constexpr std::string_view kRest = R"sql(
     FROM pg_catalog.pg_statistic_ext x JOIN class c ON c.oid = x.stxrelid
    UNION ALL
   SELECT s.oid, pg_catalog.hash_record_extended(ROW(20, x.extname), 0) FROM pg_catalog.pg_extension x JOIN scope s ON s.oid = x.extnamespace
-)
 )sql";
 
 constexpr std::string_view kLooks = R"sql(
@@ -227,6 +235,29 @@ constexpr std::string_view kLooks = R"sql(
 )
 SELECT s.name, COALESCE(p.lines, 0) || ' ' || COALESCE(p.hash, 0) FROM scope s LEFT JOIN print p ON p.scope_id = s.oid
 )sql";
+
+std::string lines_of(std::string_view parts, std::string_view first, std::string_view second) {
+  std::string sql(parts);
+  sql += ", line (scope_id, hash) AS (";
+  sql += first;
+  if (!second.empty()) sql += "   UNION ALL";
+  sql += second;
+  return sql + ")";
+}
+
+std::string lines_of(LookHalf half) {
+  switch (half) {
+    case LookHalf::tables:
+      return lines_of(kExpressions, kExpressionLines, kTableLines);
+    case LookHalf::rest:
+      return lines_of(kBodies, kRestLines, kBodyLines);
+    case LookHalf::columns:
+      return lines_of("", kTableLines, "");
+    case LookHalf::others:
+      break;
+  }
+  return lines_of(kExpressions, kExpressionLines, kRestLines);
+}
 
 }  // namespace
 
@@ -242,7 +273,7 @@ Task<Result<std::vector<SchemaLook>>> read_looks(pg::Session& session, std::vect
   pg::Params params = catalog_parameters(schemas);
   params.resize(2);  // owner and backup are roles like all others here
   std::string sql(kObjects);
-  sql += half == LookHalf::tables ? kTables : kRest;
+  sql += lines_of(half);
   sql += kLooks;
   const pg::Statement query(std::move(sql), std::move(params), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(query, options));

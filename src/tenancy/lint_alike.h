@@ -33,8 +33,9 @@ struct SchemaLook {
   std::string schema;
   std::string look;
 };
-// Two halves of the same question, of about the same length, so that two connections can share the work.
-enum class LookHalf { tables, rest };
+// Two halves of the same question, of about the same length, so that two connections can share the work:
+// tables and rest are everything; columns and others everything but the bodies of views and functions.
+enum class LookHalf { tables, rest, columns, others };
 // `session`: as superuser, in a transaction with use_catalog_search_path(). Schemas that are not there are
 // left out. Leaves other settings of the planner behind: use_joins() afterwards.
 Task<Result<std::vector<SchemaLook>>> read_looks(pg::Session& session, std::vector<SchemaScope> schemas,

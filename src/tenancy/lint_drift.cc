@@ -138,15 +138,6 @@ Task<Result<void>> check_promises(const Cluster& cluster, const std::vector<cons
 constexpr std::string_view kMigrationsSql =
     "SELECT schema_name, pg_catalog.count(*) FROM rowhouse.pack_migrations GROUP BY schema_name";
 
-Task<Result<std::map<std::string, std::int64_t>>> read_migrations(pg::Session& session, CallOptions options) {
-  const pg::Statement query(std::string(kMigrationsSql), pg::Params(), pg::Access::read, pg::Reuse::once);
-  CO_TRY(const auto rows, co_await session.query(query, options));
-  std::map<std::string, std::int64_t> migrations;
-  for (std::size_t row = 0; row < rows.size(); ++row)
-    migrations.emplace(rows.text(row, 0), parse_int64(rows.text(row, 1)).value_or(0));
-  co_return migrations;
-}
-
 // Of these schemas of the target, by name.
 Task<Result<void>> read_hashes(pg::Session& session, const LintTarget& target, const AlikeSchemas& positions,
                                std::map<std::string, std::string>& hashes, CallOptions options) {
@@ -180,6 +171,15 @@ Task<Result<Structure>> make_and_read(const Cluster& cluster, const std::string&
 }
 
 }  // namespace
+
+Task<Result<std::map<std::string, std::int64_t>>> read_migrations(pg::Session& session, CallOptions options) {
+  const pg::Statement query(std::string(kMigrationsSql), pg::Params(), pg::Access::read, pg::Reuse::once);
+  CO_TRY(const auto rows, co_await session.query(query, options));
+  std::map<std::string, std::int64_t> migrations;
+  for (std::size_t row = 0; row < rows.size(); ++row)
+    migrations.emplace(rows.text(row, 0), parse_int64(rows.text(row, 1)).value_or(0));
+  co_return migrations;
+}
 
 Task<Result<std::vector<LintedSchema>>> read_linted_schemas(pg::Session& session, const LintTarget& target,
                                                             const std::vector<AlikeSchemas>& groups,
@@ -243,12 +243,14 @@ Task<Result<std::vector<LintFinding>>> find_drift(const Cluster& cluster,
   co_return findings;
 }
 
-Task<Result<Structure>> read_shipped_schema(const Cluster& cluster, std::string guard, CallOptions options) {
+Task<Result<Structure>> read_shipped_schema(const Cluster& cluster, std::string guard, std::string scratch,
+                                            CallOptions options) {
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   // Named like the databases of pack checks, so that what a dead server leaves is cleared away with theirs.
-  const std::string database =
+  const std::string own_name =
       "rowhouse_check_" + std::to_string(now.count()) + "_" + to_hex(crypto::random_bytes(kRandomBytes));
+  const std::string database = scratch.empty() ? own_name : std::move(scratch);
   auto structure = co_await make_and_read(cluster, database, std::move(guard), options);
   const CallOptions clean_up{deadline_in(kCleanUpPatience), nullptr};
   CO_TRY_DO(co_await cluster.drop_database(database, clean_up));

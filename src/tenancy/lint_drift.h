@@ -2,6 +2,8 @@
 // with what this binary ships. Private to this folder.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,14 +32,19 @@ Task<Result<std::vector<LintedSchema>>> read_linted_schemas(pg::Session& session
                                                             const std::vector<AlikeSchemas>& groups,
                                                             CallOptions options);
 
+// How many migrations of its pack each schema has, by name.
+Task<Result<std::map<std::string, std::int64_t>>> read_migrations(pg::Session& session, CallOptions options);
+
 // Schemas with the same migrations that are not alike (what most have is what counts; of two, the pool's),
 // and schemas that do not keep what the manifest promises.
 Task<Result<std::vector<LintFinding>>> find_drift(const Cluster& cluster,
                                                   const std::vector<LintedSchema>& schemas,
                                                   const LintInventory& inventory, CallOptions options);
 
-// Made in a database of its own, which is dropped again: what sql/tenant and sql/guard yield on this server.
-Task<Result<Structure>> read_shipped_schema(const Cluster& cluster, std::string guard, CallOptions options);
+// What sql/tenant and sql/guard yield on this server. Made in the database `scratch` ("" names one), which is
+// dropped again.
+Task<Result<Structure>> read_shipped_schema(const Cluster& cluster, std::string guard, std::string scratch,
+                                            CallOptions options);
 
 Task<Result<std::vector<LintFinding>>> find_changes_of_rowhouse(pg::Session& session,
                                                                 const LintTarget& target,

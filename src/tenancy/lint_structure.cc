@@ -1,5 +1,8 @@
 #include "tenancy/lint_structure.h"
 
+#include "base/text.h"
+#include "crypto/crypto.h"
+
 namespace rowhouse::tenancy {
 
 namespace {
@@ -222,6 +225,13 @@ Task<Result<std::vector<SchemaFingerprint>>> read_fingerprints(pg::Session& sess
     fingerprints.push_back(std::move(fingerprint));
   }
   co_return fingerprints;
+}
+
+std::string fingerprint_recipe() {
+  std::string recipe = lines_query(CatalogScope::many_schemas, "false") + std::string(kFingerprints);
+  for (const pg::Param& param : catalog_parameters(std::vector<SchemaScope>()))
+    recipe += "\n" + param.value_or("");
+  return to_hex(crypto::sha256(recipe));
 }
 
 Task<Result<Structure>> read_structure(pg::Session& session, SchemaScope schema, WithPrivileges privileges,

@@ -29,6 +29,9 @@ Task<Result<std::vector<SchemaFingerprint>>> read_fingerprints(pg::Session& sess
                                                                const std::vector<SchemaScope>& schemas,
                                                                CallOptions options);
 
+// Fingerprints are worth comparing if they were made by the same recipe.
+std::string fingerprint_recipe();
+
 struct StructureLine {
   std::string definition;
   std::string make;  // SQL that makes the object as it is here, or ""; with marks for schema and role

@@ -31,6 +31,8 @@ constexpr std::string_view kStoreMigrationSql =
     "INSERT INTO platform.pack_migrations (pack, number, name, sql, checksum) VALUES ($1, $2::integer, $3, "
     "$4, $5) "
     "ON CONFLICT (pack, number) DO NOTHING";
+constexpr std::string_view kAnnounceSql =
+    "UPDATE platform.packs SET upgrade_pending = true WHERE name = $1 RETURNING name";
 constexpr std::string_view kClearSamplesSql = "DELETE FROM platform.pack_sample_files WHERE pack = $1";
 constexpr std::string_view kStoreSampleSql =
     "INSERT INTO platform.pack_sample_files (pack, ordinal, resource, content) VALUES ($1, $2::integer, $3, "
@@ -131,6 +133,28 @@ Task<Result<void>> compare_with_stored(pg::Session& session, StoredPack stored, 
   co_return Result<void>();
 }
 
+namespace {
+
+Task<Result<void>> store_migrations(pg::Session& session, const Bundle& bundle, CallOptions options) {
+  for (const PackMigration& migration : bundle.migrations) {
+    const std::string number = std::to_string(migration.number);
+    const std::string checksum = migration.checksum();
+    const pg::Statement store = statement(
+        kStoreMigrationSql, {bundle.manifest.name, number, migration.name, migration.sql, checksum});
+    CO_TRY_DO(co_await session.query(store, options));
+  }
+  co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<void>> announce_migrations(pg::Session& session, const Bundle& bundle, CallOptions options) {
+  const pg::Statement announce = statement(kAnnounceSql, {bundle.manifest.name});
+  CO_TRY(const auto rows, co_await session.query(announce, options));
+  if (rows.size() == 0) co_return Result<void>();  // nobody has it yet
+  co_return co_await store_migrations(session, bundle, options);
+}
+
 Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std::string checksum,
                                 CallOptions options) {
   const Manifest& manifest = bundle.manifest;
@@ -138,13 +162,7 @@ Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std:
   const pg::Statement store_pack =
       statement(kStorePackSql, {manifest.name, manifest.version, document, checksum});
   CO_TRY_DO(co_await session.query(store_pack, options));
-  for (const PackMigration& migration : bundle.migrations) {
-    const std::string number = std::to_string(migration.number);
-    const std::string migration_checksum = migration.checksum();
-    const pg::Statement store = statement(
-        kStoreMigrationSql, {manifest.name, number, migration.name, migration.sql, migration_checksum});
-    CO_TRY_DO(co_await session.query(store, options));
-  }
+  CO_TRY_DO(co_await store_migrations(session, bundle, options));
   const pg::Statement clear = statement(kClearSamplesSql, {manifest.name});
   CO_TRY_DO(co_await session.query(clear, options));
   for (std::size_t i = 0; i < bundle.samples.size(); ++i) {

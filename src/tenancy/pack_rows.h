@@ -32,6 +32,9 @@ Task<Result<std::size_t>> count_released(pg::Pool& platform, std::string pack, C
 // (breaking_changes.h) waits until no tenant has an older version. Error: pack_refused.
 Task<Result<void>> compare_with_stored(pg::Session& session, StoredPack stored, const Bundle& bundle,
                                        std::string checksum, CallOptions options);
+// In the transaction of `session`: an upgrade is pending, and what is made from now on has its migrations.
+// The installed version stays what it is. Nothing for a pack that is not installed.
+Task<Result<void>> announce_migrations(pg::Session& session, const Bundle& bundle, CallOptions options);
 // In the transaction of `session`: makes it the installed version, with an upgrade pending.
 Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std::string checksum,
                                 CallOptions options);

@@ -17,12 +17,14 @@ using namespace std::chrono_literals;
 constexpr const char* kChecksumDetail = "checksum";
 constexpr const char* kCatchUpActor = "rowhouse";
 
-// One row: what is installed, and how many tenants have a schema or database of their own.
+// One row: what is installed, how many tenants have a schema or database of their own, and how many
+// migrations are released.
 constexpr std::string_view kInstalledSql =
     "SELECT p.version, p.checksum, p.upgrade_pending, (SELECT pg_catalog.count(*) FROM platform.tenants t "
     "JOIN platform.tenant_databases d ON d.tenant_id = t.id AND d.kind = 'metadata' WHERE t.pack = p.name "
     "AND d.tier "
-    "IN ('schema', 'database') AND t.status NOT IN ('provisioning', 'deleting')) "
+    "IN ('schema', 'database') AND t.status NOT IN ('provisioning', 'deleting')), "
+    "(SELECT pg_catalog.count(*) FROM platform.pack_migrations m WHERE m.pack = p.name) "
     "FROM platform.packs p WHERE p.name = $1";
 constexpr std::size_t kTemplateAndPool = 2;
 
@@ -58,6 +60,7 @@ UpgradeInput input_for(const Bundle& bundle, const BundleText& text, std::string
 std::string digest_of(UpgradeInput upgrade) {
   upgrade.from_version.clear();
   upgrade.checked = UpgradeInput::Checked::not_yet;
+  upgrade.serve = UpgradeInput::Serve::old_version;
   return to_hex(crypto::sha256(json::serialize(input_of(upgrade))));
 }
 
@@ -126,6 +129,9 @@ Task<Result<StartedUpgrade>> PackUpgrades::start(const Bundle& bundle, UpgradeOp
   // It was stored after it had passed.
   const auto checked = is_same ? UpgradeInput::Checked::before : UpgradeInput::Checked::not_yet;
   UpgradeInput input = input_for(bundle, text, std::move(from_version), checked, upgrade);
+  const auto released = static_cast<std::size_t>(is_installed ? parse_int64(rows.text(0, 4)).value_or(0) : 0);
+  if (is_installed && upgrade.contract == Contract::allowed && has_contract(bundle, released))
+    input.serve = UpgradeInput::Serve::new_version;
   co_return co_await impl_->submit(bundle, text, std::move(input), std::move(requested_by),
                                    std::move(request_key), options);
 }

@@ -1,13 +1,16 @@
 // Installing and upgrading packs, as durable operations of the kind pack.upgrade.
 //
-//   upload · check · lint · migrate_template · migrate_pool · store · list_tenants · canary · migrate_tenants
-//   · finish
+//   upload · check · lint · announce · list_tenants · canary · migrate_tenants · migrate_template ·
+//   migrate_pool · store · finish
 //
-// A pack that breaks a rule stops at `check`, in a scratch database, and nothing else was touched. From
-// migrate_template on what is migrated stays migrated: an upgrade that fails keeps what is done, and `retry`,
-// or the same pack once more, goes on with the rest. Tenants are migrated in waves: the canary first (a few
-// of each tier), then plan by plan from the cheapest up, schemas before databases. One that cannot be reached
-// is left behind and caught up later. One upgrade of a pack at a time.
+// A pack that breaks a rule stops at `check`, in a scratch database, and nothing else was touched. From the
+// canary on what is migrated stays migrated: an upgrade that fails keeps what is done, and `retry`, or the
+// same pack once more, goes on with the rest. Servers go by the old version until `store`, so tenants that
+// have been migrated and those that have not are served alike, however long it takes. An upgrade that takes
+// something away (a contract) is the other way round: template, pool and store come first. Tenants are
+// migrated in waves: the canary first (a few of each tier), then plan by plan from the cheapest up, schemas
+// before databases. One that cannot be reached is left behind and caught up later. One upgrade of a pack at a
+// time.
 #pragma once
 
 #include <chrono>
@@ -77,9 +80,13 @@ struct StartedUpgrade {
 // Compared among schemas of the pack with the same migrations, see lint_drift.h.
 struct DriftReport {
   std::size_t schemas = 0;
+  std::size_t read_anew = 0;             // the others are proven to be as they were (see pack_drift_memory.h)
   std::vector<std::string> unreachable;  // databases
   std::vector<LintFinding> findings;
 };
+
+// Whether schemas that are proven to be unchanged since the last report are read all the same.
+enum class DriftReading { what_has_changed, everything };
 
 class PackUpgrades {
  public:
@@ -107,8 +114,8 @@ class PackUpgrades {
 
   // What became of each tenant. Errors: not_found, invalid_cursor.
   Task<Result<UpgradePage>> targets(Uuid operation, UpgradeFilter filter, CallOptions options);
-  // Straight from the catalogs. Error: not_found.
-  Task<Result<DriftReport>> drift(std::string pack, CallOptions options);
+  // What the catalogs say now. Error: not_found.
+  Task<Result<DriftReport>> drift(std::string pack, DriftReading reading, CallOptions options);
   // Starts what brings tenants up that were left behind and can be reached again. Returns the packs.
   Task<Result<std::vector<std::string>>> catch_up(CallOptions options);
 

@@ -15,6 +15,8 @@ struct UpgradeInput {
   std::string pack, from_version, to_version, checksum;
   std::vector<std::string> plans;  // from the cheapest up
   enum class Checked { before, not_yet } checked = Checked::not_yet;
+  // Which version servers go by while tenants are migrated: every tenant must be able to live with it.
+  enum class Serve { old_version, new_version } serve = Serve::old_version;
   UpgradeOptions options;
 };
 json::Value input_of(const UpgradeInput& upgrade);
@@ -38,12 +40,15 @@ struct PackUpgrades::Impl {
   using RecordJob = Task<Result<void>> (Impl::*)(operations::Run&, pg::Session&);
   operations::Effect effect(Job job);
   operations::Record record(RecordJob job);
+  Task<Result<std::string>> scratch_of(operations::Run& run);
   Task<Result<void>> check(operations::Run& run);
   Task<Result<void>> lint(operations::Run& run);
+  Task<Result<bool>> may_migrate(std::string pack, std::size_t migrations, CallOptions options);
   Task<Result<void>> migrate_template(operations::Run& run);
   Task<Result<void>> migrate_pool(operations::Run& run);
   Task<Result<void>> migrate_shared(std::string name, std::string database, std::string role,
                                     operations::Run& run);
+  Task<Result<void>> announce(operations::Run& run, pg::Session& session);
   Task<Result<void>> store(operations::Run& run, pg::Session& session);
   Task<Result<void>> list_tenants(operations::Run& run, pg::Session& session);
   Task<Result<void>> canary(operations::Run& run);

@@ -26,6 +26,7 @@ constexpr const char* kToVersion = "to_version";
 constexpr const char* kChecksum = "checksum";
 constexpr const char* kPlans = "plans";
 constexpr const char* kCheck = "check";
+constexpr const char* kServeNew = "serve_new_version";
 constexpr const char* kLint = "lint";
 constexpr const char* kContract = "contract";
 constexpr const char* kCanary = "canary";
@@ -35,8 +36,14 @@ constexpr const char* kMaxFailuresName = "max_failures";
 constexpr const char* kCatchUp = "catch_up";
 constexpr const char* kScratch = "scratch_database";  // in the state: while there may be one
 
+constexpr std::string_view kUnreachable = "database-unreachable";  // a rule of the linter
+
 // In one refusal; the linter lists them all.
 constexpr std::size_t kMaxShownFindings = 50;
+
+constexpr std::string_view kHasEverythingSql =
+    "SELECT NOT p.upgrade_pending AND (SELECT pg_catalog.count(*) FROM platform.pack_migrations m "
+    "WHERE m.pack = p.name) = $2::bigint FROM platform.packs p WHERE p.name = $1";
 
 constexpr std::string_view kEventSql = "INSERT INTO platform.events (type, payload) VALUES ($1, $2::jsonb)";
 
@@ -59,6 +66,8 @@ std::size_t size_of(const json::Value& object, std::string_view name, std::size_
 
 bool wants_check(const json::Value& input) { return is_set(input, kCheck); }
 bool wants_lint(const json::Value& input) { return is_set(input, kLint); }
+bool serves_new(const json::Value& input) { return is_set(input, kServeNew); }
+bool serves_old(const json::Value& input) { return !is_set(input, kServeNew); }
 
 // The rows of the first step were written when the operation was submitted.
 Task<Result<void>> done_at_submission(Run&, pg::Session&) { co_return Result<void>(); }
@@ -76,6 +85,7 @@ json::Value input_of(const UpgradeInput& upgrade) {
   input.set(kChecksum, upgrade.checksum);
   input.set(kPlans, std::move(plans));
   input.set(kCheck, upgrade.checked == UpgradeInput::Checked::not_yet);
+  input.set(kServeNew, upgrade.serve == UpgradeInput::Serve::new_version);
   // What is not installed anywhere cannot be broken.
   input.set(kLint, options.lint == LintFirst::yes && !upgrade.from_version.empty());
   input.set(kContract, options.contract == Contract::allowed);
@@ -101,6 +111,8 @@ UpgradeInput upgrade_of(const json::Value& input) {
   }
   using Checked = UpgradeInput::Checked;
   upgrade.checked = is_set(input, kCheck) ? Checked::not_yet : Checked::before;
+  using Serve = UpgradeInput::Serve;
+  upgrade.serve = is_set(input, kServeNew) ? Serve::new_version : Serve::old_version;
   UpgradeOptions& options = upgrade.options;
   options.lint = is_set(input, kLint) ? LintFirst::yes : LintFirst::no;
   options.contract = is_set(input, kContract) ? Contract::allowed : Contract::refused;
@@ -127,16 +139,26 @@ operations::Kind PackUpgrades::Impl::kind() {
   operations::Kind kind;
   kind.name = kUpgradeOperation;
   kind.on_failure = operations::OnFailure::stop;
+  // What has to be caught up is known by it.
+  kind.kept_while = "EXISTS (SELECT FROM platform.pack_uploads AS u WHERE u.operation_id = o.id)";
   auto& steps = kind.steps;
   steps.push_back(Step::record("upload", done_at_submission));
   steps.push_back(Step::effect("check", effect(&Impl::check)).when(wants_check).within(kCheckTime));
   steps.push_back(Step::effect("lint", effect(&Impl::lint)).when(wants_lint).within(kCheckTime));
-  steps.push_back(Step::effect("migrate_template", effect(&Impl::migrate_template)).within(kCheckTime));
-  steps.push_back(Step::effect("migrate_pool", effect(&Impl::migrate_pool)).within(kTenantsTime));
-  steps.push_back(Step::record("store", record(&Impl::store)));
+  // Servers look at the pool for what tables are like. What only adds is served when everybody has it; what
+  // takes away is served no longer when the first one loses it.
+  const auto shared = [&](const char* its_template, const char* its_pool, const char* storing, auto when) {
+    steps.push_back(
+        Step::effect(its_template, effect(&Impl::migrate_template)).when(when).within(kCheckTime));
+    steps.push_back(Step::effect(its_pool, effect(&Impl::migrate_pool)).when(when).within(kTenantsTime));
+    steps.push_back(Step::record(storing, record(&Impl::store)).when(when));
+  };
+  shared("migrate_template_first", "migrate_pool_first", "store_first", serves_new);
+  steps.push_back(Step::record("announce", record(&Impl::announce)).when(serves_old));
   steps.push_back(Step::record("list_tenants", record(&Impl::list_tenants)));
   steps.push_back(Step::effect("canary", effect(&Impl::canary)).within(kTenantsTime));
   steps.push_back(Step::effect("migrate_tenants", effect(&Impl::migrate_tenants)).within(kTenantsTime));
+  shared("migrate_template", "migrate_pool", "store", serves_old);
   steps.push_back(Step::record("finish", record(&Impl::finish)));
   return kind;
 }
@@ -149,14 +171,19 @@ Task<Result<Bundle>> PackUpgrades::Impl::bundle_of(Run& run) {
 }
 
 // The name is written down before there is such a database, so that whoever goes on after a crash drops it.
+Task<Result<std::string>> PackUpgrades::Impl::scratch_of(Run& run) {
+  const std::string left = text_of(run.state(), kScratch);
+  if (!left.empty()) CO_TRY_DO(co_await cluster.drop_database(left, run.options()));
+  CO_TRY(std::string database, co_await new_scratch_name(cluster, run.options()));
+  run.state().set(kScratch, database);
+  CO_TRY_DO(co_await run.save());
+  co_return database;
+}
+
 Task<Result<void>> PackUpgrades::Impl::check(Run& run) {
   const UpgradeInput upgrade = upgrade_of(run.input());
   CO_TRY(const Bundle bundle, co_await bundle_of(run));
-  const std::string left = text_of(run.state(), kScratch);
-  if (!left.empty()) CO_TRY_DO(co_await cluster.drop_database(left, run.options()));
-  CO_TRY(const std::string database, co_await new_scratch_name(cluster, run.options()));
-  run.state().set(kScratch, database);
-  CO_TRY_DO(co_await run.save());
+  CO_TRY(const std::string database, co_await scratch_of(run));
   ScratchUpgrade scratch;
   scratch.contract = upgrade.options.contract;
   CO_TRY(scratch.released, co_await count_released(platform, upgrade.pack, run.options()));
@@ -166,13 +193,32 @@ Task<Result<void>> PackUpgrades::Impl::check(Run& run) {
   co_return Result<void>();
 }
 
-// A migration that runs over a broken installation may make it worse, and hides when it broke.
+// Whether a place of the pack may lack one of its migrations, should there be so many.
+Task<Result<bool>> PackUpgrades::Impl::may_migrate(std::string pack, std::size_t migrations,
+                                                   CallOptions options) {
+  pg::Params params;
+  params.emplace_back(std::move(pack));
+  params.emplace_back(std::to_string(migrations));
+  const pg::Statement find(std::string(kHasEverythingSql), std::move(params), pg::Access::write);
+  CO_TRY(const auto rows, co_await platform.run(nullptr, find, options));
+  co_return rows.size() == 0 || rows.text(0, 0) != "t";
+}
+
+// A migration that runs over a broken installation may make it worse, and hides when it broke. A version
+// that brings none is not held up.
 Task<Result<void>> PackUpgrades::Impl::lint(Run& run) {
   const UpgradeInput upgrade = upgrade_of(run.input());
+  CO_TRY(const Bundle bundle, co_await bundle_of(run));
+  CO_TRY(const bool migrates, co_await may_migrate(upgrade.pack, bundle.migrations.size(), run.options()));
+  if (!migrates) co_return Result<void>();
   Linter linter(cluster, platform);
   LintRequest request;
   request.pack = upgrade.pack;
-  CO_TRY(const auto linted, co_await linter.run(std::move(request), run.options()));
+  CO_TRY(request.scratch_database, co_await scratch_of(run));
+  CO_TRY(auto linted, co_await linter.run(std::move(request), run.options()));
+  run.state().set(kScratch, json::Value());
+  // A database that is down now is waited for or left behind, as any other that is down later.
+  std::erase_if(linted.findings, [](const LintFinding& finding) { return finding.rule == kUnreachable; });
   const std::size_t errors = linted.count(Severity::error);
   if (errors == 0) co_return Result<void>();
   Error error(ErrorCode::pack_refused, "The pack " + upgrade.pack +
@@ -223,6 +269,12 @@ Task<Result<void>> PackUpgrades::Impl::migrate_shared(std::string name, std::str
   co_return co_await targets.record_shared(run.id(), std::move(name), std::move(result), run.options());
 }
 
+// From here on tenants are made with the new migrations, too.
+Task<Result<void>> PackUpgrades::Impl::announce(Run& run, pg::Session& session) {
+  CO_TRY(const Bundle bundle, co_await bundle_of(run));
+  co_return co_await announce_migrations(session, bundle, run.options());
+}
+
 Task<Result<void>> PackUpgrades::Impl::store(Run& run, pg::Session& session) {
   const UpgradeInput upgrade = upgrade_of(run.input());
   CO_TRY(const Bundle bundle, co_await bundle_of(run));
@@ -230,8 +282,8 @@ Task<Result<void>> PackUpgrades::Impl::store(Run& run, pg::Session& session) {
   co_return co_await store_bundle(session, bundle, upgrade.checksum, run.options());
 }
 
-// In a transaction after that of `store`: a tenant that is not in the list yet sees the new version when it
-// is made.
+// In a transaction after that of `announce`: a tenant that is not in the list yet sees the new migrations
+// when it is made.
 Task<Result<void>> PackUpgrades::Impl::list_tenants(Run& run, pg::Session& session) {
   const UpgradeInput upgrade = upgrade_of(run.input());
   co_return co_await targets.list(session, run.id(), upgrade.pack, upgrade.plans, upgrade.options.canary,
@@ -264,7 +316,8 @@ Task<Result<void>> PackUpgrades::Impl::migrate_tenants(Run& run) {
 
 Task<Result<void>> PackUpgrades::Impl::finish(Run& run, pg::Session& session) {
   const UpgradeInput upgrade = upgrade_of(run.input());
-  CO_TRY(const auto counts, co_await targets.counts(run.id(), run.options()));
+  const CallOptions unwatched{run.options().deadline, run.options().cancel};  // it only reads
+  CO_TRY(const auto counts, co_await targets.counts(run.id(), unwatched));
   json::Value& output = run.output();
   output.set(kPack, upgrade.pack);
   output.set(kFromVersion, upgrade.from_version.empty() ? json::Value() : json::Value(upgrade.from_version));

@@ -20,6 +20,9 @@ constexpr auto kRunningRequestsPause = 25ms;
 
 constexpr const char* kRowhouseSchema = "rowhouse";
 
+constexpr std::string_view kObjectInUse = "55006";
+constexpr std::string_view kNoSuchDatabase = "3D000";
+
 // A password must not reach the server's log, whatever the operator has set.
 constexpr std::string_view kQuietSql =
     "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_error_statement = "
@@ -43,6 +46,21 @@ UNION ALL SELECT 'role ' || rolname FROM pg_catalog.pg_roles WHERE rolname = $2)
 
 pg::Statement statement(std::string_view sql, pg::Params params = {}) {
   return pg::Statement(std::string(sql), std::move(params), pg::Access::write, pg::Reuse::once);
+}
+
+// In words that tell an operator what to do; the server's own do not leave the log.
+Error cannot_clone(Error error, const Tenant& tenant) {
+  const std::string database = template_database_name(tenant.pack_name);
+  const std::string_view state = error.detail(pg::kSqlState);
+  if (state == kObjectInUse) {
+    error.message = "the template database " + database +
+                    " is in use, so that it cannot be copied: end the sessions that are connected to it "
+                    "(pg_stat_activity shows them)";
+  } else if (state == kNoSuchDatabase) {
+    error.message = "the template database " + database + " does not exist: the next upgrade of the pack " +
+                    tenant.pack_name + " makes it anew";
+  }
+  return error;
 }
 
 pg::Statement about(std::string_view sql, const std::string& name) {
@@ -129,7 +147,9 @@ Task<Result<void>> Provisioner::create_database(const Tenant& tenant, CallOption
   CO_TRY(auto server, co_await cluster_.administrator(kMaintenanceDatabase, options));
   CO_TRY(const auto existing, co_await server.query(exists, options));
   if (existing.size() > 0) co_return Result<void>();
-  co_return co_await server.script(create, options);
+  auto created = co_await server.script(create, options);
+  if (!created.ok()) co_return cannot_clone(std::move(created).error(), tenant);
+  co_return created;
 }
 
 Task<Result<void>> Provisioner::grant_database(const Tenant& tenant, CallOptions options) {

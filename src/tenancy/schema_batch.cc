@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/text.h"
@@ -10,17 +12,17 @@
 #include "net/executor.h"
 #include "tenancy/checker.h"
 #include "tenancy/isolation_sql.h"
-#include "tenancy/lint_alike.h"
 #include "tenancy/lint_structure.h"
 #include "tenancy/pack_migrator.h"
+#include "tenancy/schema_batch_looks.h"
 #include "tenancy/schema_batch_script.h"
+#include "tenancy/sql_scanner.h"
 
 namespace rowhouse::tenancy {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Looks = std::map<std::string, std::string, std::less<>>;
 
 // Fewer go the slow way: to look at schemas costs a walk through the catalog of the whole database.
 constexpr std::size_t kFewestAlike = 8;
@@ -39,16 +41,6 @@ SELECT n.oid IS NOT NULL, h.history
                       pack || ' ' || number || ' ' || name || ' ' || checksum, ';' ORDER BY number), 'UTF8')), 'hex') AS history
                FROM rowhouse.pack_migrations GROUP BY schema_name) h ON h.schema_name = s.name
  ORDER BY s.position
-)sql";
-
-// Where columns were dropped, the numbers of later ones differ, and with them what they look like.
-constexpr std::string_view kDroppedSql = R"sql(
-SELECT n.nspname, pg_catalog.string_agg(c.relname || ' ' || a.attnum, ',' ORDER BY c.relname, a.attnum)
-  FROM pg_catalog.pg_attribute a
-  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE a.attisdropped AND a.attnum > 0
- GROUP BY n.nspname
 )sql";
 
 // Writes something, so that its commit waits until everything before it is on disk.
@@ -79,6 +71,15 @@ bool is_over(const Error& error, const CallOptions& options) {
   return error.code == ErrorCode::cancelled || options.deadline <= Clock::now();
 }
 
+// What a migration can change, ever more.
+enum class Reach { tables, definitions, rows };
+
+Reach reach_of(const PackMigration& migration) {
+  const auto statements = scan_statements(migration.sql);
+  if (std::ranges::any_of(statements, touches_rows)) return Reach::rows;
+  return std::ranges::all_of(statements, changes_tables_alone) ? Reach::tables : Reach::definitions;
+}
+
 class Batch {
  public:
   Batch(const Cluster& cluster, std::string database, const std::vector<BatchTarget>& targets,
@@ -91,13 +92,16 @@ class Batch {
         options_(options) {
     report_.outcomes.resize(targets.size());
     for (std::size_t i = 0; i < targets.size(); ++i) report_.outcomes[i].target = i;
+    for (const PackMigration& migration : bundle.migrations) reach_.push_back(reach_of(migration));
   }
 
   Task<Result<BatchReport>> run();
 
  private:
-  // Schemas that look the same.
+  // Schemas that look the same, or are taken to: see form_groups().
+  enum class Seen { before, afterwards };
   struct Group {
+    Seen seen = Seen::before;
     std::vector<std::size_t> members;
     std::size_t led = 0;                // members that went the slow way to lead the others
     std::size_t first = 0;              // the one that succeeded
@@ -107,9 +111,15 @@ class Batch {
     std::size_t target = 0;
     const Group* group = nullptr;
   };
+  enum class Mended { nothing_to_do, changed, failed };
   struct Worker {
     std::optional<pg::Session> session;
     std::size_t schemas = 0;  // that it has seen
+  };
+  enum class WhenStopped { end, go_on };
+  struct Queue {
+    std::size_t next = 0, count = 0;
+    WhenStopped when_stopped = WhenStopped::end;
   };
   using WorkOnOne = std::function<Task<void>(Worker&, std::size_t)>;
   struct Slow {
@@ -120,8 +130,8 @@ class Batch {
 
   Task<Result<std::vector<std::size_t>>> find_pending();
   Task<Result<void>> form_groups(std::vector<std::size_t> pending);
-  Task<void> work(const WorkOnOne& one, std::size_t count);
-  Task<void> work_through(Worker& worker, const WorkOnOne& one, std::size_t count);
+  Task<void> work(const WorkOnOne& one, std::size_t count, WhenStopped when_stopped);
+  Task<void> work_through(Worker& worker, const WorkOnOne& one, Queue& queue);
   Task<void> lead(Worker& worker, Group& group);
   Task<void> follow(Worker& worker, Item item);
   Task<Result<void>> run_script(Worker& worker, const Item& item);
@@ -130,13 +140,10 @@ class Batch {
   Task<Result<void>> open(Worker& worker);
   Task<void> recover(Worker& worker, const Error& error);
   Task<void> prove(std::vector<Item> items);
-  Task<Result<Looks>> look_at(std::vector<SchemaScope> scopes);
-  Task<void> look_at_half(const std::vector<SchemaScope>& scopes, LookHalf half,
-                          std::optional<Result<std::vector<SchemaLook>>>& looks);
-  Task<Result<std::vector<SchemaLook>>> read_half(std::vector<SchemaScope> scopes, LookHalf half);
-  Task<Result<void>> add_dropped_columns(pg::Session& session, std::vector<SchemaLook>& looks);
-  Task<void> mend(Worker& worker, Item item);
-  Task<Result<void>> describe_difference(std::size_t target, std::size_t first, Error& error);
+  Task<void> mend_alike(Worker& worker, const std::vector<Item>& items);
+  Task<Mended> mend(Worker& worker, Item item);
+  Task<Result<void>> describe_faults(pg::Session& session, const Item& item, Error& error);
+  Reach reach_from(std::size_t applied) const;
   Task<Result<void>> flush();
 
   SchemaScope scope_of(std::size_t target) const {
@@ -174,9 +181,9 @@ class Batch {
   const Bundle& bundle_;
   const BatchOptions batch_;
   const CallOptions options_;
+  std::vector<Reach> reach_;                         // of each migration
   std::vector<std::optional<std::size_t>> applied_;  // migrations that had run before
   std::vector<std::unique_ptr<Group>> groups_;
-  std::size_t next_ = 0;        // what the workers take next
   std::vector<Item> unproven_;  // went the fast way
   std::optional<Error> over_;   // cancelled, or the time is over
   std::optional<Error> gone_;   // the database cannot be reached
@@ -196,7 +203,7 @@ Task<Result<BatchReport>> Batch::run() {
     }
   }
   const WorkOnOne lead_one = [this](Worker& worker, std::size_t i) { return lead(worker, *groups_[i]); };
-  co_await work(lead_one, groups_.size());
+  co_await work(lead_one, groups_.size(), WhenStopped::end);
 
   std::vector<Item> items;
   for (const auto& group : groups_) {
@@ -212,7 +219,7 @@ Task<Result<BatchReport>> Batch::run() {
     const WorkOnOne follow_one = [&items, from, this](Worker& worker, std::size_t i) {
       return follow(worker, items[from + i]);
     };
-    co_await work(follow_one, count);
+    co_await work(follow_one, count, WhenStopped::end);
     co_await proof.join();
     proof.spawn(prove(std::exchange(unproven_, {})));
   }
@@ -241,22 +248,33 @@ Task<Result<std::vector<std::size_t>>> Batch::find_pending() {
   co_return pending;
 }
 
-// Whatever cannot be seen is a group of its own.
+// Definitions that change make alike schemas of alike ones, whatever their rows are: to look at them
+// afterwards is enough, and one look costs as much as the migrations. Statements that read rows may do in one
+// schema what they do not do in another: to see that, all must have been alike before. Whatever cannot be
+// seen is a group of its own.
 Task<Result<void>> Batch::form_groups(std::vector<std::size_t> pending) {
-  Looks looks;
-  if (pending.size() >= kFewestAlike) {
-    std::vector<SchemaScope> scopes;
-    for (const std::size_t target : pending) scopes.push_back(scope_of(target));
-    CO_TRY(looks, co_await look_at(std::move(scopes)));
+  const bool are_many = pending.size() >= kFewestAlike;
+  std::vector<SchemaScope> scopes;
+  for (const std::size_t target : pending) {
+    if (are_many && applied_[target] && reach_from(*applied_[target]) == Reach::rows)
+      scopes.push_back(scope_of(target));
   }
-  std::map<std::pair<std::size_t, std::string_view>, Group*> known;
+  SchemaLooks looks;
+  if (!scopes.empty()) {
+    CO_TRY(looks,
+           co_await read_schema_looks(cluster_, database_, std::move(scopes), LookFor::everything, options_));
+  }
+  std::map<std::tuple<std::size_t, std::string_view, std::string_view>, Group*> known;
   for (const std::size_t target : pending) {
     const auto look = looks.find(targets_[target].schema);
+    const bool is_seen = look != looks.end();
     Group* group = nullptr;
-    if (look != looks.end() && applied_[target]) {
-      Group*& found = known[std::pair(*applied_[target], std::string_view(look->second))];
+    if (are_many && applied_[target] && (is_seen || reach_from(*applied_[target]) != Reach::rows)) {
+      const std::string_view text = is_seen ? std::string_view(look->second) : std::string_view();
+      Group*& found = known[std::tuple(*applied_[target], std::string_view(targets_[target].role), text)];
       if (found == nullptr) found = groups_.emplace_back(std::make_unique<Group>()).get();
       group = found;
+      group->seen = is_seen ? Seen::before : Seen::afterwards;
     } else {
       group = groups_.emplace_back(std::make_unique<Group>()).get();
     }
@@ -266,19 +284,27 @@ Task<Result<void>> Batch::form_groups(std::vector<std::size_t> pending) {
   co_return Result<void>();
 }
 
+Reach Batch::reach_from(std::size_t applied) const {
+  Reach farthest = Reach::tables;
+  for (std::size_t i = applied; i < reach_.size(); ++i) farthest = std::max(farthest, reach_[i]);
+  return farthest;
+}
+
 // Several sessions take one after the other.
-Task<void> Batch::work(const WorkOnOne& one, std::size_t count) {
+Task<void> Batch::work(const WorkOnOne& one, std::size_t count, WhenStopped when_stopped) {
   const std::size_t sessions = std::clamp<std::size_t>(batch_.sessions, 1, kMaxBatchSessions);
   std::vector<Worker> workers(std::min(sessions, count));
-  next_ = 0;
+  Queue queue;
+  queue.count = count;
+  queue.when_stopped = when_stopped;
   net::TaskGroup group;
-  for (Worker& worker : workers) group.spawn(work_through(worker, one, count));
+  for (Worker& worker : workers) group.spawn(work_through(worker, one, queue));
   co_await group.join();
 }
 
-Task<void> Batch::work_through(Worker& worker, const WorkOnOne& one, std::size_t count) {
-  while (next_ < count && !stopping()) {
-    Task<void> task = one(worker, next_++);
+Task<void> Batch::work_through(Worker& worker, const WorkOnOne& one, Queue& queue) {
+  while (queue.next < queue.count && (queue.when_stopped == WhenStopped::go_on || !stopping())) {
+    Task<void> task = one(worker, queue.next++);
     co_await task;
   }
 }
@@ -399,71 +425,103 @@ Task<void> Batch::recover(Worker& worker, const Error& error) {
 Task<void> Batch::prove(std::vector<Item> items) {
   if (items.empty() || over_) co_return;
   std::vector<SchemaScope> scopes;
-  std::map<const Group*, std::size_t> firsts;
+  std::set<const Group*> groups;
+  LookFor what = LookFor::without_bodies;
   for (const Item& item : items) {
+    if (reach_from(*applied_[item.target]) != Reach::tables) what = LookFor::everything_there;
     scopes.push_back(scope_of(item.target));
-    if (firsts.emplace(item.group, item.group->first).second) scopes.push_back(scope_of(item.group->first));
+    if (groups.insert(item.group).second) scopes.push_back(scope_of(item.group->first));
   }
   auto flushed = co_await flush();
-  std::optional<Result<Looks>> looks;
-  if (flushed.ok()) looks = co_await look_at(std::move(scopes));
+  std::optional<Result<SchemaLooks>> looks;
+  if (flushed.ok()) {
+    looks = co_await read_schema_looks(cluster_, database_, std::move(scopes), what, options_);
+  }
   if (!flushed.ok() || !looks->ok()) {
     const Error error = flushed.ok() ? looks->error() : flushed.error();
     for (const Item& item : items) fail(item.target, MigrationWay::fast, error);
     co_return;
   }
-  Worker worker;
+  std::map<std::pair<const Group*, std::string_view>, std::vector<Item>> others;
   for (const Item& item : items) {
     const auto look = (*looks)->find(targets_[item.target].schema);
     const auto first = (*looks)->find(targets_[item.group->first].schema);
-    const bool is_alike =
-        look != (*looks)->end() && first != (*looks)->end() && look->second == first->second;
-    if (is_alike) {
+    const bool is_seen = look != (*looks)->end();
+    if (is_seen && first != (*looks)->end() && look->second == first->second) {
       succeed(item.target, MigrationWay::fast);
     } else {
-      co_await mend(worker, item);
+      const std::string_view text = is_seen ? std::string_view(look->second) : std::string_view();
+      others[std::pair(item.group, text)].push_back(item);
+    }
+  }
+  std::vector<std::vector<Item>> kinds;
+  for (auto& [look, alike] : others) {
+    if (look.first->seen == Seen::afterwards) ++report_.groups;
+    kinds.push_back(std::move(alike));
+  }
+  const WorkOnOne mend_one = [&kinds, this](Worker& worker, std::size_t i) {
+    return mend_alike(worker, kinds[i]);
+  };
+  co_await work(mend_one, kinds.size(), WhenStopped::go_on);
+}
+
+// Schemas that look the same, but not as the first does. One that every rule is content with speaks for all.
+Task<void> Batch::mend_alike(Worker& worker, const std::vector<Item>& items) {
+  Mended last = Mended::changed;
+  for (const Item& item : items) {
+    if (last == Mended::nothing_to_do) {
+      succeed(item.target, MigrationWay::fast);
+    } else {
+      last = co_await mend(worker, item);
+      if (item.group->seen == Seen::before) last = Mended::changed;
     }
   }
 }
 
 // Whatever it is that differs: the slow way runs what is missing and gives the rights; then it is as it
 // should be, or somebody has to look.
-Task<void> Batch::mend(Worker& worker, Item item) {
-  const Slow slow(item.target, nullptr);
+Task<Batch::Mended> Batch::mend(Worker& worker, Item item) {
+  MigrationNotes notes;
+  const Slow slow(item.target, &notes);
   auto ran = co_await go_slowly(worker, slow);
   if (!ran.ok()) {
     fail(item.target, MigrationWay::slow, std::move(ran).error());
-    co_return;
+    co_return Mended::failed;
   }
   Error error(ErrorCode::migration_failed, "The migrations ran in the schema " +
                                                targets_[item.target].schema +
-                                               ", but now it differs from those that were like it before");
-  auto described = co_await describe_difference(item.target, item.group->first, error);
+                                               ", but now it is not as it should be");
+  auto described = co_await describe_faults(*worker.session, item, error);
   if (!described.ok()) {
+    co_await recover(worker, described.error());
     fail(item.target, MigrationWay::slow, std::move(described).error());
   } else if (!error.fields.empty()) {
     fail(item.target, MigrationWay::slow, std::move(error));
   } else {
     succeed(item.target, MigrationWay::slow);
+    co_return notes.preparation.empty() && *ran == 0 ? Mended::nothing_to_do : Mended::changed;
   }
+  co_return Mended::failed;
 }
 
-// Fields of `error`: what the schema has otherwise than the first, and the rules that it breaks.
-Task<Result<void>> Batch::describe_difference(std::size_t target, std::size_t first, Error& error) {
-  CO_TRY(auto session, co_await cluster_.migrator(database_, options_));
+// Fields of `error`: the rules that the schema breaks, and, if it was like the first before, what it has
+// otherwise than that one.
+Task<Result<void>> Batch::describe_faults(pg::Session& session, const Item& item, Error& error) {
   CO_TRY_DO(co_await begin_as_owner(session, options_));
   CO_TRY_DO(co_await use_catalog_search_path(session, options_));
-  CO_TRY(const Structure expected,
-         co_await read_structure(session, scope_of(first), WithPrivileges::no, options_));
-  CO_TRY(const Structure actual,
-         co_await read_structure(session, scope_of(target), WithPrivileges::no, options_));
-  const auto differences = compare_structures(expected, actual, scope_of(target), kMaxDifferences);
-  for (const StructureDifference& difference : differences) {
-    const std::string fix = difference.fix.empty() ? "" : ". Fix: " + difference.fix;
-    error.fields.emplace_back(difference.object, difference.message + fix);
+  if (item.group->seen == Seen::before) {
+    CO_TRY(const Structure expected,
+           co_await read_structure(session, scope_of(item.group->first), WithPrivileges::no, options_));
+    CO_TRY(const Structure actual,
+           co_await read_structure(session, scope_of(item.target), WithPrivileges::no, options_));
+    const auto differences = compare_structures(expected, actual, scope_of(item.target), kMaxDifferences);
+    for (const StructureDifference& difference : differences) {
+      const std::string fix = difference.fix.empty() ? "" : ". Fix: " + difference.fix;
+      error.fields.emplace_back(difference.object, difference.message + fix);
+    }
   }
   CO_TRY(const auto findings,
-         co_await check_isolation(session, targets_[target].schema, CheckTime::complete, options_));
+         co_await check_isolation(session, targets_[item.target].schema, CheckTime::complete, options_));
   for (const Finding& finding : findings)
     error.fields.emplace_back(finding.object, finding.message + ". Fix: " + finding.fix);
   co_return co_await session.rollback(options_);
@@ -473,52 +531,6 @@ Task<Result<void>> Batch::flush() {
   CO_TRY(auto session, co_await cluster_.migrator(database_, options_));
   const std::string sql(kFlushSql);
   co_return co_await session.script(sql, options_);
-}
-
-// By two sessions at once.
-Task<Result<Looks>> Batch::look_at(std::vector<SchemaScope> scopes) {
-  std::optional<Result<std::vector<SchemaLook>>> tables, rest;
-  net::TaskGroup group;
-  group.spawn(look_at_half(scopes, LookHalf::tables, tables));
-  group.spawn(look_at_half(scopes, LookHalf::rest, rest));
-  co_await group.join();
-  if (!tables->ok()) co_return tables->error();
-  if (!rest->ok()) co_return rest->error();
-  std::map<std::string_view, std::string_view> of_rest;
-  for (const SchemaLook& look : **rest) of_rest.emplace(look.schema, look.look);
-  Looks looks;
-  for (const SchemaLook& look : **tables) {
-    const auto other = of_rest.find(look.schema);
-    if (other != of_rest.end()) looks.emplace(look.schema, look.look + " " + std::string(other->second));
-  }
-  co_return looks;
-}
-
-Task<void> Batch::look_at_half(const std::vector<SchemaScope>& scopes, LookHalf half,
-                               std::optional<Result<std::vector<SchemaLook>>>& looks) {
-  looks.emplace(co_await read_half(scopes, half));
-}
-
-Task<Result<void>> Batch::add_dropped_columns(pg::Session& session, std::vector<SchemaLook>& looks) {
-  const pg::Statement query(std::string(kDroppedSql), pg::Params(), pg::Access::read, pg::Reuse::once);
-  CO_TRY(const auto rows, co_await session.query(query, options_));
-  std::map<std::string_view, std::string_view> dropped;
-  for (std::size_t row = 0; row < rows.size(); ++row) dropped.emplace(rows.text(row, 0), rows.text(row, 1));
-  for (SchemaLook& look : looks) {
-    if (const auto found = dropped.find(look.schema); found != dropped.end())
-      look.look += " " + std::string(found->second);
-  }
-  co_return Result<void>();
-}
-
-Task<Result<std::vector<SchemaLook>>> Batch::read_half(std::vector<SchemaScope> scopes, LookHalf half) {
-  CO_TRY(auto session, co_await cluster_.migrator(database_, options_));
-  CO_TRY_DO(co_await begin_as_owner(session, options_));
-  CO_TRY_DO(co_await use_catalog_search_path(session, options_));
-  CO_TRY(auto looks, co_await read_looks(session, std::move(scopes), half, options_));
-  if (half == LookHalf::rest) CO_TRY_DO(co_await add_dropped_columns(session, looks));
-  CO_TRY_DO(co_await session.rollback(options_));
-  co_return looks;
 }
 
 }  // namespace

@@ -1,10 +1,15 @@
 // Runs what is missing of a pack's migrations in many schemas of one database: thousands, several at a time.
 //
-// Schemas that look the same (the same migrations have run, the same structure, the same privileges and role)
-// form a group. The first of a group goes the slow way, with every check (pack_migrator.h), and what Rowhouse
-// did there beyond the migration's own text is noted. The others go the fast way: the same statements in one
-// round trip, one transaction for each migration. Afterwards one query over the catalog proves that they look
-// as the first does. A schema that is alone in its group, or whose fast way failed, goes the slow way.
+// Schemas where the same migrations have run form a group. The first of a group goes the slow way, with every
+// check (pack_migrator.h), and what Rowhouse did there beyond the migration's own text is noted. The others
+// go the fast way: the same statements in one round trip, one transaction for each migration. Afterwards one
+// look at the catalog proves that they are as the first is: structure, privileges and role. Those that are
+// not were not before either: they are brought to what the rules want, and checked, one for all that are
+// alike. A schema that is alone in its group, or whose fast way failed, goes the slow way.
+//
+// A migration with statements that read or write rows (sql_scanner.h) may do different things in schemas that
+// were alike: there groups are formed by a look beforehand, too, and whatever differs afterwards has failed.
+// One that changes tables alone cannot change the bodies of views and functions: these are not looked at.
 //
 // Whatever happens (an error, a lost connection, kill -9), in each schema each migration has run with its
 // record or has not run at all. Running it again goes on where it stopped. Commits of the fast way are
@@ -70,7 +75,7 @@ struct BatchOptions {
 
 struct BatchReport {
   std::vector<TargetOutcome> outcomes;  // one for each target, in the order of the list
-  std::size_t groups = 0;               // of schemas that looked the same
+  std::size_t groups = 0;               // of schemas that were told apart
   std::size_t count(TargetStatus status) const;
 };
 

@@ -235,4 +235,12 @@ bool touches_rows(const SqlStatement& statement) {
   return !is_one_of(statement.words[1], kAltered);
 }
 
+bool changes_tables_alone(const SqlStatement& statement) {
+  const auto& [first, second, third] = statement.words;
+  if (first == "COMMENT") return true;
+  if (first == "CREATE" && second == "UNIQUE") return third == "INDEX";
+  if (first == "CREATE") return second == "TABLE" || second == "INDEX";
+  return (first == "ALTER" && second == "TABLE") || (first == "DROP" && second == "INDEX");
+}
+
 }  // namespace rowhouse::tenancy

@@ -32,4 +32,7 @@ std::string_view fault_of_statement(const SqlStatement& statement);
 // tables without queries; a foreign key and a default that calls a function of the pack's own do not.)
 bool touches_rows(const SqlStatement& statement);
 
+// Statements that leave the bodies of views and functions as they are, among those that touch no rows.
+bool changes_tables_alone(const SqlStatement& statement);
+
 }  // namespace rowhouse::tenancy

@@ -114,5 +114,17 @@ TEST(SqlScanner, KnowsWhatTouchesRows) {
   }
 }
 
+TEST(SqlScanner, KnowsWhatLeavesViewsAndFunctionsAlone) {
+  for (const char* sql :
+       {"ALTER TABLE a ADD COLUMN b text", "CREATE INDEX i ON a (b)", "create unique index i on a (b)",
+        "CREATE TABLE b (id int)", "COMMENT ON VIEW v IS 'x'", "DROP INDEX i"}) {
+    EXPECT_TRUE(changes_tables_alone(scan_statements(sql).front())) << sql;
+  }
+  for (const char* sql : {"CREATE VIEW v AS SELECT 1", "CREATE OR REPLACE FUNCTION f() RETURNS int RETURN 1",
+                          "ALTER FUNCTION f() STABLE", "DROP TABLE a", "CREATE UNIQUE", "DO ''"}) {
+    EXPECT_FALSE(changes_tables_alone(scan_statements(sql).front())) << sql;
+  }
+}
+
 }  // namespace
 }  // namespace rowhouse::tenancy

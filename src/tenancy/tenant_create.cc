@@ -257,7 +257,9 @@ Task<Result<operations::Submitted>> TenantService::Impl::submit_rows_alone(Regis
   const pg::Statement statement(insert_with_operation_sql(), std::move(params), pg::Access::write);
   operations::Submitted submitted;
   submitted.id = *registration.submission.id;
-  auto rows = co_await platform.run(nullptr, statement, options);
+  const auto guard = engine.submission_guard(kCreateOperation);
+  const CallOptions watched{options.deadline, options.cancel, guard.get()};
+  auto rows = co_await platform.run(nullptr, statement, watched);
   if (!rows.ok()) {
     CO_TRY_DO(co_await look_for(registration, std::move(rows).error(), options));
     co_return submitted;

@@ -140,6 +140,12 @@ Task<Result<void>> TenantService::finish_remove(StartedRemoval started, CallOpti
     co_return Error(ErrorCode::conflict,
                     "the deletion was paused by an operator; operation " + operation.id.to_string());
   }
+  if (operations::is_held_up(operation)) {
+    Error error = operations::operation_error(operation);
+    error.message += "; the tenant is closed, and operation " + operation.id.to_string() +
+                     " deletes it as soon as the cause is mended";
+    co_return error;
+  }
   // A creation that was taken back leaves as little as a deletion.
   co_return Result<void>();
 }
@@ -163,6 +169,7 @@ Task<Result<void>> TenantService::settle(Uuid tenant, CallOptions options) {
       co_return Error(ErrorCode::conflict,
                       "operation " + operation->to_string() + " on the tenant is paused; resume it");
     }
+    if (operations::is_held_up(ended)) co_return operations::operation_error(ended);
   }
 }
 

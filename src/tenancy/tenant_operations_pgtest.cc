@@ -462,6 +462,47 @@ TEST_F(TenantOperationsTest, ACreationThatIsCancelledBeforeItBeganLeavesNothing)
   EXPECT_EQ(inventory(), before);
 }
 
+// --------------------------------------------------------------------------- a template that cannot be
+// copied
+
+TEST_F(TenantOperationsTest, ATemplateThatIsGoneIsNotWaitedFor) {
+  const auto before = inventory();
+  const std::string name = template_database_name("mini");
+  testing::BlockingSql server(testing::superuser("postgres"));
+  server.run("ALTER DATABASE " + pg::quote_name(name) + " RENAME TO hidden");
+  const auto started = start(node(), request("No Template", Tier::database));
+  const auto finished = run(tenants().finish_create(started, patient()));
+  server.run("ALTER DATABASE hidden RENAME TO " + pg::quote_name(name));
+  ASSERT_FALSE(finished.ok());
+  EXPECT_EQ(finished.error().code, ErrorCode::conflict);
+  EXPECT_THAT(finished.error().message, ::testing::HasSubstr(name + " does not exist"));
+  EXPECT_EQ(platform_sql().value("SELECT attempts FROM platform.operation_steps WHERE name = "
+                                 "'create_database' AND operation_id = '" +
+                                 started.operation.to_string() + "'"),
+            "1");
+  EXPECT_EQ(wait(node(), started.operation).status, OperationStatus::undone);
+  EXPECT_EQ(inventory(), before);
+}
+
+TEST_F(TenantOperationsTest, ATemplateInUseIsWaitedForAndWhatToDoIsSaid) {
+  auto user = std::make_unique<testing::BlockingSql>(testing::superuser(template_database_name("mini")));
+  user->run("SELECT 1");
+  const auto started = start(node(), request("Busy Template", Tier::database));
+  const std::string message =
+      "SELECT COALESCE(max(error ->> 'message'), '') FROM platform.operation_steps WHERE name = "
+      "'create_database' AND operation_id = '" +
+      started.operation.to_string() + "'";
+  EXPECT_TRUE(eventually([&] {
+    return platform_sql().value(message).find("end the sessions that are connected to it") !=
+           std::string::npos;
+  }));
+  user.reset();
+  const auto finished = run(tenants().finish_create(started, patient()));
+  ASSERT_TRUE(finished.ok()) << finished.error().message;
+  EXPECT_EQ(platform_sql().value(message), "") << "nothing is wrong any more";
+  remove(*finished->tenant);
+}
+
 TEST_F(TenantOperationsTest, NothingSecretIsStoredWithAnOperation) {
   const auto created = create(request("Discreet", Tier::database));
   const std::string id = created.tenant->id.to_string();

@@ -195,8 +195,8 @@ Task<Result<void>> TenantService::Impl::close_failed(const Tenant& subject, Run&
   }
 }
 
-// An upgrade leaves tenants alone that are still being made. It stores the new version before it looks for
-// tenants, so either it has seen this one active, or the new version is seen here.
+// An upgrade leaves tenants alone that are still being made. It announces the new migrations before it
+// looks for tenants, so either it has seen this one active, or the new migrations are seen here.
 Task<Result<void>> TenantService::Impl::catch_up(const Tenant& subject, Run& run) {
   announce(subject.id);
   co_return co_await prepare_schema(subject, run);

@@ -535,25 +535,52 @@ TEST_F(UpgradeTest, WhatTakesSomethingAwayIsAskedForAndWaitsForThoseBehind) {
   EXPECT_FALSE(is_upgraded(*down));
 }
 
-TEST_F(UpgradeTest, DriftIsFound) {
-  const auto changed = add("changed", Tier::schema);
-  add("same", Tier::schema);
-  const auto own = add("own", Tier::database);
-  const auto none = run(node().upgrades.drift(pack_, patient()));
-  ASSERT_TRUE(none.ok()) << none.error().message;
-  EXPECT_EQ(none->schemas, 5U);
-  EXPECT_THAT(none->findings, IsEmpty());
-  spoil(*changed);
-  sql("ALTER DATABASE " + pg::quote_name(own->placement.database) + " ALLOW_CONNECTIONS false", "postgres");
-  const auto found = run(node().upgrades.drift(pack_, patient()));
-  ASSERT_TRUE(found.ok()) << found.error().message;
-  ASSERT_EQ(found->findings.size(), 1U);
-  EXPECT_EQ(found->findings[0].schema, changed->placement.schema);
-  EXPECT_EQ(found->findings[0].object, "column leads.phone");
-  EXPECT_THAT(found->unreachable, ElementsAre(own->placement.database));
-  const auto unknown = run(node().upgrades.drift("nothing", patient()));
-  ASSERT_FALSE(unknown.ok());
-  EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
+TEST_F(UpgradeTest, ServersGoByTheOldVersionUntilEverybodyHasTheNewOne) {
+  const auto first = add("first", Tier::schema);
+  const auto canary = add("canary", Tier::schema);
+  const auto stored = [&] {
+    return platform_sql().value(
+        "SELECT version || ' ' || upgrade_pending FROM platform.packs WHERE name = '" + pack_ + "'");
+  };
+  const auto in_pool = [&] {
+    return value(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'app.leads'::regclass AND attname = 'phone'",
+        pool_database_name(pack_));
+  };
+  spoil(*canary);
+  const Uuid operation = start(version("1.1.0", kPhone), unlinted());
+  EXPECT_EQ(wait(operation).status, OperationStatus::failed);
+  EXPECT_EQ(stored(), "1.0.0 true");
+  EXPECT_EQ(in_pool(), "0");
+  EXPECT_FALSE(is_upgraded(*first));
+  // Nobody would look for them later.
+  const auto newcomer = add("newcomer", Tier::schema);
+  const auto own_newcomer = add("own-newcomer", Tier::database);
+  EXPECT_TRUE(is_upgraded(*newcomer));
+  EXPECT_TRUE(is_upgraded(*own_newcomer));
+  mend(*canary);
+  ASSERT_TRUE(run(node().operations.retry(operation, "tester", patient())).ok());
+  EXPECT_EQ(wait(operation).status, OperationStatus::succeeded);
+  EXPECT_EQ(stored(), "1.1.0 false");
+  EXPECT_EQ(in_pool(), "1");
+  EXPECT_TRUE(is_upgraded(*first));
+  EXPECT_TRUE(is_upgraded(*canary));
+}
+
+TEST_F(UpgradeTest, WhatIsTakenAwayIsNoLongerServedBeforeTheFirstLosesIt) {
+  add("one", Tier::schema);
+  ASSERT_TRUE(install(version("1.1.0", kPhone), unlinted()).ok());
+  auto options = unlinted();
+  options.contract = Contract::allowed;
+  const Uuid operation =
+      start(version("1.2.0", kPhone, "-- rowhouse: contract\nALTER TABLE leads DROP COLUMN phone"), options);
+  EXPECT_EQ(wait(operation).status, OperationStatus::succeeded);
+  EXPECT_EQ(
+      platform_sql().value("SELECT string_agg(name, ' ' ORDER BY ordinal) FROM platform.operation_steps "
+                           "WHERE operation_id = '" +
+                           operation.to_string() + "' AND status = 'done'"),
+      "upload check migrate_template_first migrate_pool_first store_first list_tenants canary "
+      "migrate_tenants finish");
 }
 
 TEST_F(UpgradeTest, OptionsHaveBounds) {

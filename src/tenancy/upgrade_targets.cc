@@ -116,10 +116,14 @@ constexpr std::string_view kCountsSql =
     "wave > 0 "
     "GROUP BY status";
 
+// What an operation was at when it was cancelled is not being worked on.
 constexpr std::string_view kPageSql =
     "SELECT " ROWHOUSE_TARGET_COLUMNS
-    " FROM platform.operation_targets WHERE operation_id = $1::uuid AND ($2::text IS NULL OR status = "
-    "$2::text) "
+    " FROM (SELECT t.database_name, t.schema_name, t.role_name, t.tenant_id, t.slug, t.tier, t.plan, t.wave, "
+    "t.ordinal, CASE WHEN t.status = 'running' AND o.finished_at IS NOT NULL THEN 'waiting' ELSE t.status "
+    "END AS status, t.attempts, t.error, t.migrations_run, t.duration_us, t.finished_at "
+    "FROM platform.operation_targets t LEFT JOIN platform.operations o ON o.id = t.operation_id "
+    "WHERE t.operation_id = $1::uuid) t WHERE ($2::text IS NULL OR status = $2::text) "
     "AND (wave, ordinal) > ($3::integer, $4::bigint) ORDER BY wave, ordinal LIMIT $5::bigint";
 constexpr std::string_view kKnownSql =
     "SELECT FROM platform.pack_uploads WHERE operation_id = $1::uuid "

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Interrupts every operation at every point where it touches the world, and requires a tenant that works or nothing at all.
 
-    matrix.py                     a sample (ROWHOUSE_CRASH_CASES), as ctest runs it
-    matrix.py --seeds 100         everything, and a second blow during the recovery at random
-    matrix.py --seed 7            the part of everything that belongs to this seed
-    matrix.py VARIANT ACTION NTH POINT      one case again, as a failure prints it
-    matrix.py --points            the list of points
+    matrix.py                       the sample of this commit, as ctest runs it
+    matrix.py --seeds 100           a hundred seeds, each over all steps of all operations; --from 40 goes on there
+    matrix.py --seed 7 --seed 8     these alone
+    matrix.py --again 'CASE'        one case again, as a failure prints it
+    matrix.py --all                 every case there is
+    matrix.py --points              the list of points
 """
 
 import argparse
@@ -15,7 +16,8 @@ import dataclasses
 import os
 import pathlib
 import queue
-import random
+import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -24,31 +26,20 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from cases import Case, Deck, all_cases, not_killed  # noqa: E402
 from lane import UNREACHED, Failure, Lane  # noqa: E402
 from node import binary  # noqa: E402
 from support import settings, temporary  # noqa: E402
-from variants import VARIANTS, named, uncovered, without_number  # noqa: E402
+from variants import VARIANTS, named, uncovered  # noqa: E402
 
-SEEDS = 100
-STRIKES = 24
-# Of the cases of a sample; the rest are kills, which take the longest way.
-SHARES = {"strike": 0.05, "kill": 0.5, "lose": 0.2, "postgres": 0.1, "freeze": 0.15}
+CASES_OF_A_SEED = 60
+SEEDS_OF_A_SAMPLE = 2  # so that every step is killed before and after an effect
+SAMPLE_OF_RELEASE, SAMPLE_UNDER_A_SANITIZER = 120, 84
 ORDER = {"strike": 0, "kill": 0, "lose": 1, "postgres": 2, "freeze": 3}  # a lane needs its second node for the last ones
 # Points may be missed: how often a step looks whether something is over depends on the machine.
 MAX_UNREACHED = 0.1
-SECOND_BLOWS = 0.25
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    variant: str
-    action: str
-    nth: int
-    point: str
-    again: str = ""  # a second kill, at this point, after the restart
-
-    def __str__(self):
-        return f"{self.variant} {self.action} {self.nth} '{self.point}'" + (f" --again '{self.again}'" if self.again else "")
+ALTERNATES = 3  # tried where a kill did not come to its point
+COMMITS_MODULO = 10_000
 
 
 @dataclasses.dataclass
@@ -57,77 +48,6 @@ class Outcome:
     result: str
     seconds: float
     why: str = ""
-
-
-def record(lane, variants):
-    """{variant: [points in their order]}, of runs that nobody interrupts."""
-    points = {}
-    for variant in variants:
-        _, trail = lane.attempt(variant)
-        points[variant.name] = [point for point, _ in trail]
-        if not points[variant.name] and not variant.in_one_statement:
-            raise Failure(f"{variant.name} passes no point")
-    return points
-
-
-def all_cases(points):
-    """Kill and freeze everywhere; an answer can be lost after what was done; PostgreSQL goes away around effects."""
-    cases = []
-    for variant, passed in points.items():
-        if named(variant).in_one_statement:
-            cases += [Case(variant, "strike", nth, "") for nth in range(STRIKES)]
-        grows = named(variant).grows
-        counts = collections.Counter(without_number(point) if grows else point for point in passed if named(variant).around in point)
-        own_points = {named(variant).fails_at, named(variant).cancelled_at}
-        for point, count in counts.items():
-            of_effect = point.count("/") == 4
-            for nth in range(1, count + 1) if grows else sorted({1, count}):
-                actions = ["kill", "freeze"]
-                # Where the variant itself does something there is no room for a second word.
-                if point not in own_points:
-                    actions += (["lose"] if point.endswith("/after") else []) + (["postgres"] if of_effect else [])
-                    cases += [Case(variant, action, nth, point) for action in actions]
-    return cases
-
-
-def sample(cases, count, chance):
-    """Every step in both directions is killed once, then what chance picks."""
-    chosen, reached = [], set()
-    shuffled = list(cases)
-    chance.shuffle(shuffled)
-    for case in shuffled:
-        step = case.point.split("/")[:3]
-        place = (*step, case.point.rpartition("/")[2])
-        if case.action == "kill" and place not in reached:
-            reached.add(place)
-            chosen.append(case)
-    # Variants take turns: one with many points is not worth more.
-    taken, turns = set(chosen), collections.Counter()
-    left = collections.defaultdict(list)
-    for case in shuffled:
-        if case not in taken:
-            turns[case.action, case.variant] += 1
-            left[case.action].append((turns[case.action, case.variant], case))
-    left = {action: [case for _, case in sorted(rest, key=lambda pair: pair[0])] for action, rest in left.items()}
-    for action, share in SHARES.items():
-        have = sum(case.action == action for case in chosen)
-        chosen += left.get(action, [])[:max(0, round(share * count) - have)]
-    return chosen
-
-
-def part_of_seed(cases, points, seed):
-    """Each case belongs to one seed; a quarter of the kills are followed by another one during the recovery."""
-    shuffled = list(cases)
-    random.Random("all seeds").shuffle(shuffled)
-    chance = random.Random(f"seed {seed}")
-    part = []
-    for case in shuffled[(seed - 1) % SEEDS::SEEDS]:
-        if case.action == "kill" and chance.random() < SECOND_BLOWS:
-            passed = points[case.variant]
-            later = passed[passed.index(case.point):] if case.point in passed else passed
-            case = dataclasses.replace(case, again=chance.choice(later))
-        part.append(case)
-    return part
 
 
 class Run:
@@ -152,6 +72,28 @@ class Run:
         for lane in self.lanes:
             lane.close()
 
+    def record(self, variants):
+        """{variant: [points in their order]}, of runs that nobody interrupts."""
+        waiting = queue.Queue()
+        # The longest first.
+        for variant in sorted(variants, key=lambda variant: not variant.grows):
+            waiting.put(variant)
+        points = {}
+
+        def work(lane):
+            while True:
+                try:
+                    variant = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                _, trail = lane.attempt(variant)
+                points[variant.name] = [point for point, _ in trail]
+                if not trail:
+                    raise Failure(f"{variant.name} passes no point")
+        with concurrent.futures.ThreadPoolExecutor(len(self.lanes)) as pool:
+            list(pool.map(work, self.lanes))
+        return {variant.name: points[variant.name] for variant in variants}
+
     def work(self, number, cases):
         while True:
             try:
@@ -162,7 +104,7 @@ class Run:
             started = time.monotonic()
             outcome = Outcome(case, "", 0)
             try:
-                outcome.result, _ = lane.attempt(named(case.variant), case.action, case.point, case.nth, case.again)
+                outcome.result, _ = lane.attempt(named(case.variant), case.action, case.point, case.nth, case.then)
             except Exception as error:
                 detail = str(error) if isinstance(error, AssertionError) else f"{error!r}, {traceback.format_tb(error.__traceback__)[-1]}"
                 outcome.result, outcome.why = "FAILED", detail
@@ -170,7 +112,7 @@ class Run:
             with self.lock:
                 self.outcomes.append(outcome)
                 self.out(f"{len(self.outcomes):4} {outcome.seconds:5.1f} s {outcome.result:12} {case}" +
-                         (f"\n     {outcome.why[:3000]}" if outcome.why else ""))
+                         (f"\n     {outcome.why[:3000]}\n     again: {again(case)}" if outcome.why else ""))
             if outcome.why and self.replaces:
                 self.out(self.keep_logs(lane, len(self.outcomes)))
                 self.replace(number)
@@ -194,28 +136,52 @@ class Run:
         waiting = queue.Queue()
         for case in sorted(cases, key=lambda case: ORDER[case.action]):
             waiting.put(case)
-        threads = [threading.Thread(target=self.work, args=(i, waiting)) for i in range(len(self.lanes))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with concurrent.futures.ThreadPoolExecutor(len(self.lanes)) as pool:
+            list(pool.map(self.work, range(len(self.lanes)), [waiting] * len(self.lanes)))
         return self.outcomes
+
+    def lacking(self, moments):
+        """Where no case has been killed; see not_killed()."""
+        return not_killed(self.lanes[0].first.kinds(), [(outcome.case, outcome.result != UNREACHED) for outcome in self.outcomes], moments)
+
+    def fill_gaps(self, deck, moments):
+        """Other kills where the chosen ones did not come to their point."""
+        for _ in range(ALTERNATES):
+            tried = {outcome.case for outcome in self.outcomes}
+            more = [deck.instead(place, moment, tried) for place, moment in self.lacking(moments)]
+            more = [case for case in more if case]
+            if not more:
+                return
+            self.out(f"{len(more)} more, where a kill did not come to its point")
+            self.attempt_all(more)
+
+
+def again(case):
+    """The command that tries it once more, with the program that was used."""
+    directory = binary().parent.parent
+    prefix = ""
+    if directory.parent == settings.ROOT / "build":
+        prefix = "" if directory.name == "release" else f"PRESET={directory.name} "
+    else:
+        prefix = f"ROWHOUSE_CRASH_BINARY={binary()} " + ("ROWHOUSE_SANITIZE=1 " if settings.SANITIZED else "")
+    return f"{prefix}tools/crash_matrix --again {shlex.quote(str(case))}"
 
 
 def verdict(outcomes, missing, out=print):
     """Whether all is well; says what is not."""
     failed = [outcome for outcome in outcomes if outcome.why]
     unreached = [outcome for outcome in outcomes if outcome.result == UNREACHED]
-    slow = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:1]
-    out(f"{len(outcomes)} cases: {len(outcomes) - len(failed) - len(unreached)} passed, {len(unreached)} not reached, {len(failed)} failed"
-        + (f"; the slowest took {slow[0].seconds:.1f} s" if slow else ""))
     for outcome in failed:
-        out(f"FAILED: tools/crash_matrix {outcome.case}\n        {outcome.why[:600]}")
-    for place in missing:
-        out(f"no variant reaches {place}: add one to tests/crash/variants.py")
+        out(f"FAILED: {again(outcome.case)}\n        {outcome.why[:600]}")
+    for words in missing:
+        out(words)
     too_many = len(unreached) > MAX_UNREACHED * len(outcomes)
     if too_many:
         out("too many cases did not reach their point")
+    slow = max((outcome.seconds for outcome in outcomes), default=0)
+    actions = collections.Counter(outcome.case.action for outcome in outcomes)
+    out(f"{len(outcomes)} cases ({', '.join(f'{count} {action}' for action, count in sorted(actions.items()))}): "
+        f"{len(outcomes) - len(failed) - len(unreached)} passed, {len(unreached)} not reached, {len(failed)} failed; the slowest took {slow:.1f} s")
     return not failed and not missing and not too_many
 
 
@@ -224,52 +190,105 @@ def lanes_of_this_machine():
 
 
 def cases_of_a_sample():
-    return int(os.environ.get("ROWHOUSE_CRASH_CASES", 40 if settings.SANITIZED else 160))
+    return int(os.environ.get("ROWHOUSE_CRASH_CASES", SAMPLE_UNDER_A_SANITIZER if settings.SANITIZED else SAMPLE_OF_RELEASE))
+
+
+def seeds_of_this_commit():
+    """Two in a row, others for each commit and under a sanitizer."""
+    done = subprocess.run(["git", "-c", "safe.directory=*", "rev-list", "--count", "HEAD"], cwd=settings.ROOT, capture_output=True, text=True)
+    commits = int(done.stdout) % COMMITS_MODULO if done.returncode == 0 else 0
+    first = 2 * SEEDS_OF_A_SAMPLE * commits + (SEEDS_OF_A_SAMPLE if settings.SANITIZED else 0) + 1
+    return list(range(first, first + SEEDS_OF_A_SAMPLE))
+
+
+def duration(seconds):
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def try_seeds(matrix, deck, seeds, cases_of_seed, out):
+    """A few seeds at once, many one after the other: then somebody wants to see how far it is."""
+    started = time.monotonic()
+    batches = [[seed] for seed in seeds] if len(seeds) > SEEDS_OF_A_SAMPLE else [seeds]
+    done = 0
+    for batch in batches:
+        chosen = [case for seed in batch for case in deck.of_seed(seed, cases_of_seed)]
+        if len(batches) == 1:
+            chosen += deck.variants_without(chosen)
+        matrix.attempt_all(list(dict.fromkeys(chosen)))
+        done += len(batch)
+        if len(batches) > 1:
+            passed = time.monotonic() - started
+            failed = sum(bool(outcome.why) for outcome in matrix.outcomes)
+            out(f"== seed {batch[-1]}: {done} of {len(seeds)} seeds, {len(matrix.outcomes)} cases, {failed} failed, {duration(passed)}; "
+                f"{duration(passed / done * (len(seeds) - done))} left")
 
 
 def run(options, out=print):
     with temporary.directory("rh-crash-") as directory, Run(pathlib.Path(directory), options.jobs, out=out) as matrix:
-        if options.case:
-            name, action, nth, point = options.case
-            matrix.attempt_all([Case(name, action, int(nth), point, options.again)] * options.times)
+        if options.again:
+            matrix.attempt_all([Case.parse(options.again)] * options.times)
             return verdict(matrix.outcomes, [], out)
+        begun = time.monotonic()
         wanted = [variant for variant in VARIANTS if not options.variant or variant.name in options.variant]
-        points = record(matrix.lanes[0], wanted)
+        points = matrix.record(wanted)
         if options.points:
             for name, passed in points.items():
                 for point, count in collections.Counter(passed).items():
                     out(f"{name}\t{count}\t{point}")
             return True
-        every = [point for passed in points.values() for point in passed]
-        missing = [] if options.variant else uncovered(matrix.lanes[0].first.kinds(), every)
+        every = {point for passed in points.values() for point in passed}
         cases = [case for case in all_cases(points) if not options.action or case.action in options.action]
-        out(f"{len(set(every))} points in {len(points)} variants, {len(cases)} cases")
-        if options.seeds or options.seed:
-            seeds = [options.seed] if options.seed else range(1, options.seeds + 1)
-            chosen = [case for seed in seeds for case in part_of_seed(cases, points, seed)]
+        out(f"{len(every)} points in {len(points)} variants, {len(cases)} cases; recorded in {duration(time.monotonic() - begun)}")
+        deck = Deck(cases, points)
+        if options.all:
+            matrix.attempt_all(cases)
+            moments = ("before", "after")
         else:
-            chosen = sample(cases, options.cases, random.Random(options.chance))
-        out(f"{len(chosen)} cases are tried")
-        matrix.attempt_all(chosen)
+            of_seed = options.cases // len(options.seed) if options.cases else CASES_OF_A_SEED
+            out(f"seeds {', '.join(map(str, options.seed))}: tools/crash_matrix --cases {of_seed * len(options.seed)}"
+                f" {' '.join(f'--seed {seed}' for seed in options.seed)}" if len(options.seed) < 10
+                else f"seeds {options.seed[0]} to {options.seed[-1]}, {of_seed} cases each")
+            try_seeds(matrix, deck, options.seed, of_seed, out)
+            moments = ("before", "after") if len(options.seed) > 1 else ("before",)
+        missing = []
+        if not options.variant and not options.action:
+            kinds = matrix.lanes[0].first.kinds()
+            missing = [f"no variant reaches {place}: add one to tests/crash/variants.py" for place in uncovered(kinds, every)]
+            matrix.fill_gaps(deck, moments)
+            missing += [f"no case was killed {moment} {'/'.join(place)}" for place, moment in matrix.lacking(moments)]
+            covered = sum(1 + undo for steps in kinds.values() for undo in steps.values()) * len(moments) - len(matrix.lacking(moments))
+            out(f"{covered} moments of {sum(map(len, kinds.values()))} steps of {', '.join(sorted(kinds))} had a kill")
+        out(f"took {duration(time.monotonic() - begun)}")
         return verdict(matrix.outcomes, missing, out)
 
 
-def main():
+def arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", nargs="*", metavar="VARIANT ACTION NTH POINT")
-    parser.add_argument("--again", default="", help="a second kill, at this point, after the restart")
+    parser.add_argument("--again", metavar="CASE", default="", help="one case: VARIANT ACTION NTH POINT")
     parser.add_argument("--times", type=int, default=1, help="how often the one case is tried")
-    parser.add_argument("--seeds", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", type=int, default=cases_of_a_sample())
-    parser.add_argument("--chance", default="sample", help="what the sample is picked by")
+    parser.add_argument("--seeds", type=int, default=0, help="1 to this one")
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="SEED", help="with --seeds: begin here")
+    parser.add_argument("--seed", type=int, action="append", help="this one (may be repeated)")
+    parser.add_argument("--all", action="store_true", help="every case, which takes long")
+    parser.add_argument("--cases", type=int, default=0, help=f"how many, over all seeds ({CASES_OF_A_SEED} for each unless given)")
     parser.add_argument("--variant", action="append", help="only this one (may be repeated)")
     parser.add_argument("--action", action="append", help="only this one (may be repeated)")
     parser.add_argument("--points", action="store_true")
     parser.add_argument("-j", "--jobs", type=int, default=lanes_of_this_machine())
-    options = parser.parse_args()
-    if options.case and len(options.case) != 4:
-        parser.error("a case has four words: VARIANT ACTION NTH POINT")
+    options = parser.parse_args(words)
+    if options.seeds:
+        options.seed = list(range(options.first, options.seeds + 1))
+    if not options.seed:
+        options.seed = seeds_of_this_commit()
+        options.cases = options.cases or cases_of_a_sample()
+    if options.again:
+        Case.parse(options.again)
+    return options
+
+
+def main():
+    options = arguments()
     if not binary().exists():
         sys.exit(f"{binary()} does not exist: build the target rowhouse_crash, or set ROWHOUSE_CRASH_BINARY")
     sys.exit(0 if run(options, out=lambda text: print(text, flush=True)) else 1)

@@ -9,6 +9,7 @@ from support import settings
 from support.server import Server, wait_until
 
 LEASE = "1s"
+OWN_FILES = {"plan", "plan.new", "trail", "kinds", "empty"}
 
 
 def binary():
@@ -57,6 +58,11 @@ class Node(Server):
             found.setdefault(kind, {})[step] = bool(undo)
         return found
 
+    def records(self):
+        """(kind, step) of those that are a transaction of the platform database."""
+        split = [line.split("\t") for line in (self.directory / "kinds").read_text().splitlines()]
+        return {(kind, step) for kind, step, sort, _ in split if sort == "record"}
+
     def acted(self, plan, action):
         return any(done == action for _, done in self.trail(plan))
 
@@ -76,10 +82,6 @@ class Node(Server):
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
-
-    def restart(self):
-        """After a kill. The same port: nobody else may hold it."""
-        self.start()
 
     def listening(self):
         """How many sockets the process listens on."""
@@ -105,8 +107,23 @@ class Node(Server):
             self.kill()
 
     def strangers(self):
-        """Files that it left where it has no business."""
-        return sorted(str(path.relative_to(self.directory)) for path in (self.directory / "empty").rglob("*"))
+        """Files that it left where it has no business: its directory, what it takes for home and for temporary files."""
+        here = [path for path in self.directory.iterdir() if path.name not in OWN_FILES]
+        return sorted(str(path.relative_to(self.directory)) for path in [*here, *(self.directory / "empty").rglob("*")])
+
+    def offspring(self):
+        """Other processes that work for it, dead or alive: [(process, command)]."""
+        mark = f"ROWHOUSE_CRASH_DIRECTORY={self.directory}\0".encode()
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == self.process.pid:
+                continue
+            try:
+                if mark in (entry / "environ").read_bytes():
+                    found.append((int(entry.name), (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:120]))
+            except OSError:
+                continue  # gone meanwhile
+        return found
 
 
 def wait_for_end(node, limit_s=30):

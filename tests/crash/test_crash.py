@@ -1,15 +1,16 @@
 """The crash matrix, and that it notices what is broken. See README.md of the tests."""
 
 import pathlib
-import shlex
+import random
+import subprocess
 import sys
-import types
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "mutations")]
 
+import cases  # noqa: E402
 import matrix  # noqa: E402
 import mutate  # noqa: E402
 import node  # noqa: E402
@@ -21,14 +22,8 @@ MUTANTS = sorted((HERE / "mutants").glob("*.mutant"))
 NOBODY = "11111111-2222-4333-8444-555555555555"
 
 
-def options(**changed):
-    return types.SimpleNamespace(**{"case": [], "again": "", "times": 1, "seeds": 0, "seed": 0, "cases": matrix.cases_of_a_sample(),
-                                    "chance": "sample", "variant": None, "action": None, "points": False,
-                                    "jobs": matrix.lanes_of_this_machine(), **changed})
-
-
 def test_every_operation_survives_every_interruption():
-    assert matrix.run(options(), out=lambda text: print(text, flush=True))
+    assert matrix.run(matrix.arguments([]), out=lambda text: print(text, flush=True))
 
 
 # ------------------------------------------------------------------------------------------- what it notices
@@ -103,13 +98,60 @@ def test_a_step_without_a_variant_is_noticed(lane):
     assert uncovered(lane.first.kinds(), []), "the server tells of its kinds"
 
 
+def made_up(steps, kinds=("run",)):
+    return [f"tenant.create/{step}/{direction}/{effect}{moment}" for step in steps for direction in kinds
+            for effect in ("", *(f"{number} SELECT/" for number in range(1, 9))) for moment in cases.MOMENTS]
+
+
+def test_two_seeds_in_a_row_kill_every_step_before_and_after():
+    points = {"create-schema": made_up(("one", "two", "three")), "undo-schema": made_up(("two", "three"), ("undo",))}
+    deck = cases.Deck(cases.all_cases(points), points)
+    kinds = {"tenant.create": {"one": False, "two": True, "three": True}}
+    for seed in random.Random(7).sample(range(1, 500), 20):
+        outcomes = [(case, True) for s in (seed, seed + 1) for case in deck.of_seed(s, 20)]
+        assert cases.not_killed(kinds, outcomes) == []
+        assert deck.of_seed(seed, 20) == cases.Deck(cases.all_cases(points), points).of_seed(seed, 20), "a seed is always the same"
+    assert set(deck.of_seed(1, 20)) != set(deck.of_seed(3, 20)), "seeds differ"
+    # Over many seeds everything has its turn.
+    kills = {(case.variant, case.point) for seed in range(1, 101) for case in deck.of_seed(seed, 20) if case.action == "kill"}
+    assert kills == {(variant, point) for variant, passed in points.items() for point in passed}
+
+
+def test_a_step_that_no_kill_came_to_is_noticed():
+    kinds = {"tenant.create": {"one": False, "two": True}}
+    case = cases.Case("create-schema", "kill", 1, "tenant.create/one/run/1 SELECT/before")
+    frozen = cases.Case("create-schema", "freeze", 1, "tenant.create/one/run/1 SELECT/after")
+    assert (("tenant.create", "one", "run"), "after") in cases.not_killed(kinds, [(case, True), (frozen, True)])
+    assert (("tenant.create", "two", "undo"), "before") in cases.not_killed(kinds, [(case, True)])
+    assert (("tenant.create", "one", "run"), "before") in cases.not_killed(kinds, [(case, False)])
+    assert (("tenant.create", "one", "run"), "before") not in cases.not_killed(kinds, [(case, True)])
+
+
+def test_a_case_reads_as_it_is_written():
+    for case in (cases.Case("create-pool", "strike", 3, ""), cases.Case("upgrade", "lose", 8, "pack.upgrade/lint/run/* SET LOCAL/after"),
+                 cases.Case("undo-schema", "kill", 1, "tenant.create/activate/undo/before", "tenant.create/register/undo/2 SELECT/after")):
+        assert cases.Case.parse(str(case)) == case
+    with pytest.raises(ValueError):
+        cases.Case.parse("create-pool")
+
+
+def test_a_process_that_is_left_is_noticed(lane):
+    left = subprocess.Popen(["/bin/sleep", "600"], env={"ROWHOUSE_CRASH_DIRECTORY": str(lane.first.directory)})
+    try:
+        with pytest.raises(Failure, match="process of nobody.*sleep"):
+            lane.look({}, "planted")
+    finally:
+        left.kill()
+        left.wait()
+    lane.look({}, "afterwards")
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda path: path.stem)
 def test_the_matrix_notices_a_mutant(mutant):
     head, _ = mutate.parse(mutant)
     program = node.binary().parent / "mutants" / mutant.stem / "rowhouse_crash"
     assert program.exists(), f"{program} does not exist: build the target crash_mutants"
-    variant, action, nth, point = shlex.split(head["case"])
     with matrix.temporary.directory("rh-crash-") as directory, \
             matrix.Run(pathlib.Path(directory), 1, program, out=lambda text: print(text, flush=True), replace=False) as run:
-        outcome, = run.attempt_all([matrix.Case(variant, action, int(nth), point)])
+        outcome, = run.attempt_all([cases.Case.parse(head["case"])])
     assert head["says"] in outcome.why, f"{head['breaks']}: {outcome.result} {outcome.why}"

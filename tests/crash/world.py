@@ -8,7 +8,7 @@ import re
 
 import psycopg2
 
-from support.credentials import hkdf
+from support.credentials import KEY_BYTES, hkdf
 from support.postgres import PASSWORD
 
 PLATFORM = "rowhouse_platform"
@@ -140,7 +140,9 @@ def take(connections, postgres):
     shapes = {home.id: shape(connections, home) for home in tenants.values() if home.database in databases}
     files = {path.name for path in (postgres.directory / "base").iterdir()} - {"pgsql_tmp"}
     left_over = sorted(files - set(everything.values()))
-    left_over += [str(path) for path in (postgres.directory / "pg_twophase").iterdir()]
+    for place in ("pg_twophase", "pg_replslot", "base/pgsql_tmp"):
+        folder = postgres.directory / place
+        left_over += [str(path) for path in folder.iterdir()] if folder.exists() else []
     inventory = Inventory(
         tenants=tenants, databases=set(everything), roles={name for (name,) in connections.query(ROLES_SQL)}, schemas=schemas,
         rows=rows, migrations=migrations, shapes=shapes, unfinished=connections.query(UNFINISHED_SQL, database=PLATFORM),
@@ -313,6 +315,21 @@ def history_problems(connections, operations):
 def role_password(master, role):
     """As the server derives it."""
     return base64.urlsafe_b64encode(hkdf(master, f"password of database role {role}")).rstrip(b"=").decode()
+
+
+def first_key(master, operation):
+    """Of the tenant that an operation makes."""
+    return "tk_" + base64.urlsafe_b64encode(hkdf(master, f"tenant key of operation {operation}")).rstrip(b"=").decode()
+
+
+def context_keys(master, connections):
+    """What signs the contexts of each database, as it would look in a statement."""
+    found = []
+    for (database,) in connections.query("SELECT datname FROM pg_database WHERE datname ~ '^(rowhouse_pool|tenant)_'"):
+        for generation in (1, 2):
+            key = hkdf(master, f"context key {generation} of database {database}", KEY_BYTES)
+            found += [(key.hex(), f"a context key of {database}"), (base64.b64encode(key).decode(), f"a context key of {database}")]
+    return found
 
 
 class Logs:

@@ -107,8 +107,15 @@ class PackRoutes {
   }
 
   Reply drift(Call& call, const PlatformContext&) const {
+    CO_TRY(const auto parameters, read_query(call.request, {"full"}));
+    auto reading = tenancy::DriftReading::what_has_changed;
+    for (const auto& [name, value] : parameters) {
+      if (value != "true" && value != "false")
+        co_return Error(ErrorCode::invalid_parameter, name + " must be true or false");
+      if (value == "true") reading = tenancy::DriftReading::everything;
+    }
     call.options.deadline = deadline_in(options_.long_request_timeout);
-    CO_TRY(const auto report, co_await upgrades_.drift(call.parameters[0], call.options));
+    CO_TRY(const auto report, co_await upgrades_.drift(call.parameters[0], reading, call.options));
     co_return json_response(200, drift_document(report));
   }
 
@@ -206,9 +213,9 @@ void add_pack_routes(Router& router, const Dependencies& dependencies, const Api
          .response_header("Operation-Id", "Id of the operation that did it, or does it"),
      &PackRoutes::install);
   on(info(Method::get, "/v1/packs/{pack}/drift", "getPackDrift", "Compare the schemas of a pack")
-         .about(
-             "Straight from the catalogs: schemas that do not look as the others of the pack with the same "
-             "migrations do.")
+         .about("Schemas that do not look as the others of the pack with the same migrations do. Those that "
+                "the catalogs prove to be unchanged since the last report are not read again.")
+         .query("full", "true: read every schema, whatever is known of it", enum_schema({"true", "false"}))
          .returns(200, ref("PackDrift")),
      &PackRoutes::drift);
   on(RouteInfo(Method::get, "/v1/operations/{operation}/targets", Audience::platform, "listOperationTargets",
