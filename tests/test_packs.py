@@ -297,6 +297,11 @@ def ended(admin, operation):
                       "the operation has ended")
 
 
+def wait_for_tags(tenant):
+    """Nodes hear of the version that an operation has stored."""
+    wait_until(lambda: tenant.api.call("GET", "/v1/data/tags", (200, 404)).status_code == 200, "the new version is served")
+
+
 def test_an_upgrade_is_an_operation(server, admin, tmp_path):
     old = packs.notes("notes-waves")
     install(admin, old, 201)
@@ -323,6 +328,7 @@ def test_an_upgrade_is_an_operation(server, admin, tmp_path):
     shown = server.cli("operation", "targets", operation["id"]).stdout
     assert all(tenant.slug in shown for tenant in tenants)
     for tenant in tenants:
+        wait_for_tags(tenant)
         tenant.api.post("/v1/data/tags", {"word": "x"}, 201)
     admin.refused("GET", f"/v1/operations/{operation['id']}/targets?status=lost", 400, "invalid_parameter")
     admin.refused("GET", f"/v1/operations/{operation['id']}/targets?cursor=x", 400, "invalid_cursor")
@@ -381,6 +387,7 @@ def test_a_canary_that_fails_stops_the_upgrade(server, admin, tmp_path):
     server.cli("operation", "retry", operation)
     assert ended(admin, operation)["status"] == "succeeded"
     for tenant in (first, canary, *newcomers):
+        wait_for_tags(tenant)
         tenant.api.post("/v1/data/tags", {"word": "x"}, 201)
         assert tenant.api.get("/v1/data/notes")["data"][0]["starred"] is False
 

@@ -40,7 +40,7 @@ struct TestNode {
   TestNode(net::Executor& loop, const std::string& database_name, EngineOptions options,
            Observer* observer = nullptr)
       : executor(loop),
-        database(database_name),
+        superuser(testing::superuser(database_name)),
         pool(loop, pool_options(database_name)),
         log(sink, clock),
         engine(loop, pool, log, ending(), std::move(options), observer) {}
@@ -74,14 +74,14 @@ struct TestNode {
         "starts_with(application_name, $1::text) AND application_name <> $2::text",
         std::move(params), pg::Access::write);
     // By a connection of its own, as in the product: this may take a while, and leases are renewed meanwhile.
-    CO_TRY(auto session, co_await pg::connect(executor, testing::superuser(database), call));
+    CO_TRY(auto session, co_await pg::connect(executor, superuser, call));
     CO_TRY_DO(co_await session.query(statement, call));
     co_return Result<void>();
   }
 
   // A row that tells of an effect, by a session of its own as effects on other databases have.
   Task<Result<void>> note(Run& run, std::string what) {
-    CO_TRY(auto session, co_await pg::connect(executor, testing::superuser(database), run.options()));
+    CO_TRY(auto session, co_await pg::connect(executor, superuser, run.options()));
     const pg::Statement statement = note_statement(run, std::move(what));
     CO_TRY_DO(co_await session.query(statement, run.options()));
     co_return Result<void>();
@@ -106,7 +106,7 @@ struct TestNode {
   }
 
   net::Executor& executor;
-  std::string database;
+  pg::ConnectionParameters superuser;  // read once: nodes have threads of their own
   pg::Pool pool;
   observe::MemorySink sink;
   SystemClock clock;

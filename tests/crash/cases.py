@@ -21,6 +21,7 @@ class Case:
     nth: int
     point: str
     then: str = ""  # a second kill, at this point, after the restart
+    # `action`: see README.md; "nothing": as it goes when nobody interrupts it
 
     WORDS = re.compile(r"(\S+) (\S+) (\d+) ?(.*?)(?: then (.+))?")
 

@@ -17,6 +17,7 @@ import os
 import pathlib
 import queue
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from cases import Case, Deck, all_cases, not_killed  # noqa: E402
-from lane import UNREACHED, Failure, Lane  # noqa: E402
+from lane import UNREACHED, Lane  # noqa: E402
 from node import binary  # noqa: E402
 from support import settings, temporary  # noqa: E402
 from variants import VARIANTS, named, uncovered  # noqa: E402
@@ -35,7 +36,7 @@ from variants import VARIANTS, named, uncovered  # noqa: E402
 CASES_OF_A_SEED = 60
 SEEDS_OF_A_SAMPLE = 2  # so that every step is killed before and after an effect
 SAMPLE_OF_RELEASE, SAMPLE_UNDER_A_SANITIZER = 120, 84
-ORDER = {"strike": 0, "kill": 0, "lose": 1, "postgres": 2, "freeze": 3}  # a lane needs its second node for the last ones
+ORDER = {"nothing": 0, "strike": 0, "kill": 0, "lose": 1, "postgres": 2, "freeze": 3}  # a lane needs its second node for the last ones
 # Points may be missed: how often a step looks whether something is over depends on the machine.
 MAX_UNREACHED = 0.1
 ALTERNATES = 3  # tried where a kill did not come to its point
@@ -58,6 +59,7 @@ class Run:
         self.lanes = [Lane(directory / f"l{i}", program) for i in range(lanes)]
         self.outcomes = []
         self.lock = threading.Lock()
+        self.stopping = False
 
     def __enter__(self):
         try:
@@ -73,49 +75,59 @@ class Run:
             lane.close()
 
     def record(self, variants):
-        """{variant: [points in their order]}, of runs that nobody interrupts."""
-        waiting = queue.Queue()
+        """{variant: [points in their order]}, of runs that nobody interrupts. One that fails is an outcome like others."""
+        waiting, points = queue.Queue(), {}
         # The longest first.
         for variant in sorted(variants, key=lambda variant: not variant.grows):
-            waiting.put(variant)
-        points = {}
+            waiting.put(Case(variant.name, "nothing", 0, ""))
 
-        def work(lane):
-            while True:
-                try:
-                    variant = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                _, trail = lane.attempt(variant)
-                points[variant.name] = [point for point, _ in trail]
-                if not trail:
-                    raise Failure(f"{variant.name} passes no point")
-        with concurrent.futures.ThreadPoolExecutor(len(self.lanes)) as pool:
-            list(pool.map(work, self.lanes))
+        def work(number):
+            for case in self.taken(waiting):
+                outcome, trail = self.attempt(number, case)
+                points[case.variant] = [point for point, _ in trail]
+                if not outcome.why and not trail:
+                    outcome.result, outcome.why = "FAILED", "passes no point"
+                if outcome.why:
+                    self.keep(number, outcome)
+        self.on_all_lanes(work)
         return {variant.name: points[variant.name] for variant in variants}
 
-    def work(self, number, cases):
-        while True:
+    def attempt(self, number, case):
+        started = time.monotonic()
+        outcome, trail = Outcome(case, "", 0), []
+        action = "" if case.action == "nothing" else case.action
+        try:
+            outcome.result, trail = self.lanes[number].attempt(named(case.variant), action, case.point, case.nth, case.then)
+        except Exception as error:
+            detail = str(error) if isinstance(error, AssertionError) else f"{error!r}, {traceback.format_tb(error.__traceback__)[-1]}"
+            outcome.result, outcome.why = "FAILED", detail
+        outcome.seconds = time.monotonic() - started
+        return outcome, trail
+
+    def keep(self, number, outcome):
+        """Says how a case ended; after a failure the lane is made anew."""
+        with self.lock:
+            self.outcomes.append(outcome)
+            self.out(f"{len(self.outcomes):4} {outcome.seconds:5.1f} s {outcome.result:12} {outcome.case}" +
+                     (f"\n     {outcome.why[:3000]}\n     again: {again(outcome.case)}" if outcome.why else ""))
+        if outcome.why and self.replaces:
+            self.out(self.keep_logs(self.lanes[number], len(self.outcomes)))
+            self.replace(number)
+
+    def taken(self, waiting):
+        while not self.stopping:
             try:
-                case = cases.get_nowait()
+                yield waiting.get_nowait()
             except queue.Empty:
                 return
-            lane = self.lanes[number]
-            started = time.monotonic()
-            outcome = Outcome(case, "", 0)
+
+    def on_all_lanes(self, work):
+        with concurrent.futures.ThreadPoolExecutor(len(self.lanes)) as pool:
             try:
-                outcome.result, _ = lane.attempt(named(case.variant), case.action, case.point, case.nth, case.then)
-            except Exception as error:
-                detail = str(error) if isinstance(error, AssertionError) else f"{error!r}, {traceback.format_tb(error.__traceback__)[-1]}"
-                outcome.result, outcome.why = "FAILED", detail
-            outcome.seconds = time.monotonic() - started
-            with self.lock:
-                self.outcomes.append(outcome)
-                self.out(f"{len(self.outcomes):4} {outcome.seconds:5.1f} s {outcome.result:12} {case}" +
-                         (f"\n     {outcome.why[:3000]}\n     again: {again(case)}" if outcome.why else ""))
-            if outcome.why and self.replaces:
-                self.out(self.keep_logs(lane, len(self.outcomes)))
-                self.replace(number)
+                list(pool.map(work, range(len(self.lanes))))
+            except BaseException:
+                self.stopping = True  # Ctrl-C: the cases under way end, and everything is cleared away
+                raise
 
     def keep_logs(self, lane, number):
         """What is left of a failure: the logs, outside the directory that goes away."""
@@ -136,8 +148,11 @@ class Run:
         waiting = queue.Queue()
         for case in sorted(cases, key=lambda case: ORDER[case.action]):
             waiting.put(case)
-        with concurrent.futures.ThreadPoolExecutor(len(self.lanes)) as pool:
-            list(pool.map(self.work, range(len(self.lanes)), [waiting] * len(self.lanes)))
+
+        def work(number):
+            for case in self.taken(waiting):
+                self.keep(number, self.attempt(number, case)[0])
+        self.on_all_lanes(work)
         return self.outcomes
 
     def lacking(self, moments):
@@ -232,6 +247,9 @@ def run(options, out=print):
         begun = time.monotonic()
         wanted = [variant for variant in VARIANTS if not options.variant or variant.name in options.variant]
         points = matrix.record(wanted)
+        if matrix.outcomes:
+            out("without any interruption:")
+            return verdict(matrix.outcomes, [], out)
         if options.points:
             for name, passed in points.items():
                 for point, count in collections.Counter(passed).items():
@@ -291,6 +309,7 @@ def main():
     options = arguments()
     if not binary().exists():
         sys.exit(f"{binary()} does not exist: build the target rowhouse_crash, or set ROWHOUSE_CRASH_BINARY")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(0 if run(options, out=lambda text: print(text, flush=True)) else 1)
 
 
