@@ -40,7 +40,8 @@
 // Everything else is hidden (-fvisibility=hidden).
 #pragma GCC visibility push(default)
 PG_MODULE_MAGIC;
-PG_FUNCTION_INFO_V1(rowhouse_set_context);
+PG_FUNCTION_INFO_V1(rowhouse_context_number);
+PG_FUNCTION_INFO_V1(rowhouse_set_next_context);
 PG_FUNCTION_INFO_V1(rowhouse_tenant_id);
 PG_FUNCTION_INFO_V1(rowhouse_principal_id);
 PG_FUNCTION_INFO_V1(rowhouse_principal_role);
@@ -57,8 +58,8 @@ PG_FUNCTION_INFO_V1(rowhouse_context_keys_changed);
 #define MAX_KEYS 32
 // A change may come while the keys are being read.
 #define MAX_READS 2
-// From 1970, where contexts count from, to 2000, where PostgreSQL does.
-#define EPOCH_DIFFERENCE_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64)86400 * 1000000)
+// Sessions begin to count anywhere below this, and cannot reach the end of 63 bits.
+#define FIRST_NUMBERS ((uint64)1 << 62)
 
 typedef struct Key {
   int32 id;
@@ -82,7 +83,19 @@ static struct {
   int32 role;
 } context;
 
+// The number of this session's last context. Where a session begins is random, so no other one has its
+// numbers, not even one that later gets the same process id.
 static int64 last_number = 0;
+
+static int64 next_number(void) {
+  if (last_number == 0) {
+    uint64 random;
+    if (!pg_strong_random(&random, sizeof(random)))
+      ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+    last_number = (int64)(random % FIRST_NUMBERS);
+  }
+  return ++last_number;
+}
 
 static LocalTransactionId this_transaction(void) {
 #if PG_VERSION_NUM >= 170000
@@ -180,15 +193,16 @@ static uint8* put_int32(uint8* to, int32 value) {
   return to + sizeof(big_endian);
 }
 
-// The message is what record_send() makes of (claims text, expires_at int8, number int8, backend int4).
+// The message is what record_send() makes of (claims text, expires_at timestamptz, number int8,
+// backend int4).
 static uint8* put_column(uint8* to, Oid type, int32 bytes) {
   return put_int32(put_int32(to, (int32)type), bytes);
 }
 
-static void make_message(uint8* message, const uint8* claims, int64 expires_at, int64 number) {
+static void make_message(uint8* message, const uint8* claims, TimestampTz expires_at, int64 number) {
   uint8* end = put_column(put_int32(message, 4), TEXTOID, CLAIMS_BYTES);
   memcpy(end, claims, CLAIMS_BYTES);
-  end = put_int64(put_column(end + CLAIMS_BYTES, INT8OID, 8), expires_at);
+  end = put_int64(put_column(end + CLAIMS_BYTES, TIMESTAMPTZOID, 8), expires_at);
   end = put_int64(put_column(end, INT8OID, 8), number);
   end = put_int32(put_column(end, INT4OID, 4), MyProcPid);
   Assert(end == message + MESSAGE_BYTES);
@@ -248,7 +262,11 @@ static void refuse(void) {
   ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the tenant context is not valid"));
 }
 
-Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
+Datum rowhouse_context_number(PG_FUNCTION_ARGS) { PG_RETURN_INT64(next_number()); }
+
+// Whoever calls this with anything wrong uses up a number, and so has lost count. (Not the name under which
+// other arguments were taken once: a backend may still have that library loaded.)
+Datum rowhouse_set_next_context(PG_FUNCTION_ARGS) {
   uint8 message[MESSAGE_BYTES];
   uint8 expected[PG_SHA256_DIGEST_LENGTH];
   uint8 claimed[2 * UUID_LEN + 4];
@@ -257,15 +275,14 @@ Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
   const uint8* claims_bytes;
   text* claims;
   bytea* mac;
-  int64 expires_at, number;
+  TimestampTz expires_at;
 
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 4; ++i) {
     if (PG_ARGISNULL(i)) refuse();
   }
   claims = PG_GETARG_TEXT_PP(1);
-  expires_at = PG_GETARG_INT64(2);
-  number = PG_GETARG_INT64(3);
-  mac = PG_GETARG_BYTEA_PP(4);
+  expires_at = PG_GETARG_TIMESTAMPTZ(2);
+  mac = PG_GETARG_BYTEA_PP(3);
   AcceptInvalidationMessages();  // a key may have been retired since this transaction began
   key = find_key(PG_GETARG_INT32(0));
   if (key == NULL || VARSIZE_ANY_EXHDR(mac) != PG_SHA256_DIGEST_LENGTH ||
@@ -276,10 +293,10 @@ Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
       !read_hexadecimal(claimed, claims_bytes + CLAIMS_PREFIX_BYTES, sizeof(claimed)))
     refuse();
 
-  make_message(message, claims_bytes, expires_at, number);
+  make_message(message, claims_bytes, expires_at, next_number());
   sign(key, message, expected);
-  if (!same_mac(expected, (const uint8*)VARDATA_ANY(mac)) || number <= last_number) refuse();
-  if (expires_at < GetCurrentTimestamp() + EPOCH_DIFFERENCE_US) {
+  if (!same_mac(expected, (const uint8*)VARDATA_ANY(mac))) refuse();
+  if (expires_at < GetCurrentTimestamp()) {
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the tenant context has expired"),
             errhint("It may have waited too long, or the clocks of the servers differ."));
   }
@@ -287,7 +304,6 @@ Datum rowhouse_set_context(PG_FUNCTION_ARGS) {
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
             errmsg("a tenant context is already set in this transaction"));
   }
-  last_number = number;
   memcpy(context.tenant.data, claimed, UUID_LEN);
   memcpy(context.principal.data, claimed + UUID_LEN, UUID_LEN);
   memcpy(&role, claimed + 2 * UUID_LEN, sizeof(role));

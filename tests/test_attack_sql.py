@@ -14,7 +14,7 @@ import pytest
 
 from support import packs
 from support.attack_site import DENIED, POOL, SECRET, Site
-from support.credentials import RUNTIME_ROLE, SET_CONTEXT, Runtime
+from support.credentials import CONTEXT_NUMBER, RUNTIME_ROLE, SET_CONTEXT, Runtime
 from support.server import Server, wait_until
 
 
@@ -348,10 +348,10 @@ def test_psql_in_the_attackers_name(site, runtime):
     client = subprocess.Popen(["psql", "-X", "-A", "-t", "-q", "-h", site.credentials.host, "-U", RUNTIME_ROLE, "-d", POOL],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               env={"PATH": os.environ["PATH"], "PGPASSWORD": site.credentials.password_of(RUNTIME_ROLE)})
-    client.stdin.write("BEGIN; SELECT pg_backend_pid();\n")
+    client.stdin.write(f"BEGIN; SELECT pg_backend_pid(); {CONTEXT_NUMBER};\n")
     client.stdin.flush()
-    pid = int(client.stdout.readline())
-    claims = {**runtime.claims(site.attacker.id), "number": 1}
+    pid, last = int(client.stdout.readline()), int(client.stdout.readline())
+    claims = {**runtime.claims(site.attacker.id), "number": last + 1}
     claims["mac"] = runtime.sign(claims, pid=pid)
     with runtime.connection.cursor() as cursor:
         statement = cursor.mogrify(SET_CONTEXT, claims).decode()

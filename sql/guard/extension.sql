@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS rowhouse.context_keys (
   key bytea NOT NULL CHECK (octet_length(key) = 64),
   added_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNLOGGED SEQUENCE IF NOT EXISTS rowhouse.context_number;
+CREATE SEQUENCE IF NOT EXISTS rowhouse.context_number CACHE 1048576;
 REVOKE ALL ON rowhouse.context_keys, rowhouse.context_number FROM PUBLIC, backup_service;
 RESET ROLE;
 
@@ -25,8 +25,11 @@ LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY INVOKER AS 'rowhouse_guard', 'row
 CREATE OR REPLACE FUNCTION rowhouse.principal_role() RETURNS integer
 LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_principal_role';
 
-CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_set_context';
+CREATE OR REPLACE FUNCTION rowhouse.context_number() RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_context_number';
+
+CREATE OR REPLACE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at timestamptz, mac bytea) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER AS 'rowhouse_guard', 'rowhouse_set_next_context';
 
 -- Every backend forgets the keys it has read when a change of them commits; also under session_replication_role = replica.
 CREATE OR REPLACE FUNCTION rowhouse.context_keys_changed() RETURNS trigger
@@ -39,8 +42,9 @@ ALTER TABLE rowhouse.context_keys ENABLE ALWAYS TRIGGER context_keys_changed;
 ALTER FUNCTION rowhouse.tenant_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_id() OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.principal_role() OWNER TO tenant_owner;
-ALTER FUNCTION rowhouse.set_context(integer, text, bigint, bigint, bytea) OWNER TO tenant_owner;
+ALTER FUNCTION rowhouse.context_number() OWNER TO tenant_owner;
+ALTER FUNCTION rowhouse.set_context(integer, text, timestamptz, bytea) OWNER TO tenant_owner;
 ALTER FUNCTION rowhouse.context_keys_changed() OWNER TO tenant_owner;
 REVOKE ALL ON FUNCTION rowhouse.tenant_id(), rowhouse.principal_id(), rowhouse.principal_role(),
-  rowhouse.set_context(integer, text, bigint, bigint, bytea),
+  rowhouse.context_number(), rowhouse.set_context(integer, text, timestamptz, bytea),
   rowhouse.context_keys_changed() FROM PUBLIC;

@@ -165,9 +165,9 @@ void Connection::fail(std::string_view what) {
   });
 }
 
-SignedContext Connection::sign(const TransactionContext& context) {
+SignedContext Connection::sign(const TransactionContext& context, std::int64_t number) const {
   const auto expires_at = std::chrono::system_clock::now() + kContextLifetime;
-  return SignedContext(context, PQbackendPID(connection_), ++contexts_signed_, expires_at);
+  return SignedContext(context, PQbackendPID(connection_), number, expires_at);
 }
 
 void Connection::request_cancel() {

@@ -29,8 +29,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   bool broken() const { return broken_; }
-  // The context, signed for this backend and for its next transaction with a context.
-  SignedContext sign(const TransactionContext& context);
+  // The context, signed for this backend as the one that has this number there.
+  SignedContext sign(const TransactionContext& context, std::int64_t number) const;
   // Asks the server to cancel what this connection runs at the moment the request arrives.
   void request_cancel();
 
@@ -64,7 +64,6 @@ class Connection {
   Connected connected_;
   bool waiting_to_write_ = false;
   bool broken_ = false;
-  std::int64_t contexts_signed_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

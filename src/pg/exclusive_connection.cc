@@ -38,8 +38,9 @@ void ExclusiveConnection::script(const std::string& sql, Deadline deadline, Done
   begin(sent, deadline, std::move(done));
 }
 
-void ExclusiveConnection::set_context(const TransactionContext& context, Deadline deadline, Done done) {
-  const SignedContext token = sign(context);
+void ExclusiveConnection::set_context(const TransactionContext& context, std::int64_t number,
+                                      Deadline deadline, Done done) {
+  const SignedContext token = sign(context, number);
   const int sent = PQsendQueryParams(native(), kSetContextSql, SignedContext::kParameters, nullptr,
                                      token.values(), token.lengths(), token.formats(), 0);
   begin(sent, deadline, std::move(done));

@@ -16,8 +16,8 @@ class ExclusiveConnection final : public Connection {
   // given up if that does not end it. `done` may destroy this.
   void query(const Statement& statement, Deadline deadline, Done done);
   void script(const std::string& sql, Deadline deadline, Done done);
-  // Sets the context of the transaction that is open.
-  void set_context(const TransactionContext& context, Deadline deadline, Done done);
+  // Sets the context of the transaction that is open, under this number of the session.
+  void set_context(const TransactionContext& context, std::int64_t number, Deadline deadline, Done done);
   // The caller no longer wants the answer: cancels; `done` still comes.
   void cancel();
 

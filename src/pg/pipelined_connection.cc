@@ -8,6 +8,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kContextStatement = "rowhouse_context";
+// How many numbers follow the one that PostgreSQL has told, less some for statements that were not ours:
+// portable SQL gives a session a range of 2^20 (sql/tenant/0003).
+constexpr std::int64_t kContextsPerConnection = 1'000'000;
 // An abandoned request is cancelled after this, so that short ones end by themselves.
 constexpr auto kCancelAfter = 50ms;
 // A server that does not even answer a cancel request after this is given up.
@@ -61,9 +64,15 @@ void PipelinedConnection::prepare_context(Flight& flight) {
   ++flight.setup_segments;
 }
 
+void PipelinedConnection::count_contexts_from(std::int64_t number) {
+  last_context_ = number;
+  contexts_left_ = kContextsPerConnection;
+}
+
 bool PipelinedConnection::send_context(const TransactionContext& context, Flight& flight) {
   flight.expects_context = true;
-  const SignedContext token = sign(context);
+  if (--contexts_left_ <= 0) retired_ = true;
+  const SignedContext token = sign(context, ++last_context_);
   return PQsendQueryPrepared(native(), kContextStatement, SignedContext::kParameters, token.values(),
                              token.lengths(), token.formats(), 0) != 0;
 }
@@ -204,6 +213,8 @@ void PipelinedConnection::take(pg_result* result) {
     case PGRES_PIPELINE_ABORTED:
       return;
     default:
+      // Whatever it was: whether PostgreSQL has counted this context is not known.
+      if (flight.expects_context && flight.setup_segments == 0) retired_ = true;
       // The first error is the cause; later ones only follow from it.
       if (flight.error) return;
       flight.error = error_from_result(result);

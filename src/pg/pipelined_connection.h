@@ -33,6 +33,8 @@ class PipelinedConnection final : public Connection {
                       std::function<void()> finished);
   ~PipelinedConnection() override;
 
+  // Contexts that are sent have the numbers after this one, which PostgreSQL has told.
+  void count_contexts_from(std::int64_t number);
   // After `deadline` the receiver gets statement_timeout (from check()), whatever the server does.
   void send(const TransactionContext* context, const Statement& statement, Deadline deadline,
             Receiver& receiver);
@@ -40,7 +42,8 @@ class PipelinedConnection final : public Connection {
   // False when the answer is already on its way to the receiver.
   bool abandon(const Receiver& receiver);
   // Something happened here that no statement of ours leaves behind (a refused context, a cancelled or
-  // forbidden statement): whoever caused it may have left more. It ends with the requests that it has.
+  // forbidden statement): whoever caused it may have left more. Or the numbers of its contexts run out. It
+  // ends with the requests that it has.
   bool retired() const { return retired_; }
   std::size_t in_flight() const { return flights_.size(); }
   // How long the oldest request has been running; zero if none.
@@ -88,6 +91,8 @@ class PipelinedConnection final : public Connection {
   std::list<std::string> recently_used_;  // texts, most recent first
   std::uint64_t last_statement_ = 0;
   bool context_prepared_ = false;
+  std::int64_t last_context_ = 0;
+  std::int64_t contexts_left_ = 0;
   bool retired_ = false;
   std::optional<std::chrono::steady_clock::time_point> last_cancel_;
   std::vector<std::pair<Receiver*, Result<Rows>>> done_;

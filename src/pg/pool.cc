@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/effects.h"
+#include "base/text.h"
 #include "pg/effect_name.h"
 #include "pg/exclusive_connection.h"
 #include "pg/pipelined_connection.h"
@@ -24,6 +25,9 @@ constexpr auto kStalledAfter = 20ms;
 // A request that lost its prepared statement, whose context was refused, or that was hit by another's cancel,
 // is run again; it did not take effect.
 constexpr int kMaxAttempts = 3;
+
+// Of the answer to PoolOptions::session_check.
+constexpr std::size_t kContextNumberColumn = 1;
 
 bool hit_by_foreign_cancel(const Error& error) { return !error.detail(kCancelledForAnother).empty(); }
 
@@ -248,6 +252,9 @@ void Pool::Impl::checked(Lane& lane, PipelinedConnection* connection, Result<Row
     outcome = Error(ErrorCode::database_unavailable, "the database role has rights that it must not have");
   }
   if (outcome.ok()) {
+    if (outcome->size() == 1 && outcome->columns() > kContextNumberColumn) {
+      owned->count_contexts_from(parse_int64(outcome->text(0, kContextNumberColumn)).value_or(0));
+    }
     lane.open.push_back(std::move(owned));
     pump(lane);
     return;
@@ -564,10 +571,16 @@ Session::~Session() {
 
 namespace {
 
+// A context, and its number in the session.
+struct NumberedContext {
+  const TransactionContext& context;
+  std::int64_t number;
+};
+
 // Awaits one statement, script or context on an exclusive connection.
 struct ExclusiveAwaiter {
   ExclusiveConnection& connection;
-  std::variant<const Statement*, const std::string*, const TransactionContext*> what;
+  std::variant<const Statement*, const std::string*, const NumberedContext*> what;
   Deadline deadline;
   std::optional<Result<Rows>> outcome;
 
@@ -582,7 +595,8 @@ struct ExclusiveAwaiter {
     } else if (const auto* sql = std::get_if<const std::string*>(&what)) {
       connection.script(**sql, deadline, std::move(done));
     } else {
-      connection.set_context(*std::get<const TransactionContext*>(what), deadline, std::move(done));
+      const NumberedContext& token = *std::get<const NumberedContext*>(what);
+      connection.set_context(token.context, token.number, deadline, std::move(done));
     }
   }
   Result<Rows> await_resume() { return std::move(*outcome); }
@@ -621,16 +635,22 @@ Task<Result<void>> Session::script(const std::string& sql, CallOptions options) 
 }
 
 Task<Result<void>> Session::begin(const TransactionContext* context, CallOptions options) {
-  const std::string begin_sql = "BEGIN";
-  CO_TRY_DO(co_await script(begin_sql, options));
-  if (context == nullptr) co_return Result<void>();
-  ExclusiveAwaiter awaiter{*impl_->connection, context, options.deadline, std::nullopt};
-  auto outcome = co_await run_on(std::move(awaiter), options);
-  if (!outcome.ok()) {
-    if (outcome.error().detail(kSqlState).empty()) co_return std::move(outcome).error();
-    co_return context_refused(outcome.error());
+  std::string begin_sql = "BEGIN";
+  if (context == nullptr) co_return co_await script(begin_sql, options);
+  // Which number the context will have is asked each time: there is no telling what the borrower has run.
+  begin_sql += "; ";
+  begin_sql += kContextNumberSql;
+  ExclusiveAwaiter begun{*impl_->connection, &begin_sql, options.deadline, std::nullopt};
+  auto outcome = co_await run_on(std::move(begun), options);
+  if (outcome.ok()) {
+    const auto last = outcome->size() == 1 ? parse_int64(outcome->text(0, 0)) : std::nullopt;
+    const NumberedContext token{*context, last.value_or(0) + 1};
+    ExclusiveAwaiter set{*impl_->connection, &token, options.deadline, std::nullopt};
+    outcome = co_await run_on(std::move(set), options);
   }
-  co_return Result<void>();
+  if (outcome.ok()) co_return Result<void>();
+  if (outcome.error().detail(kSqlState).empty()) co_return std::move(outcome).error();
+  co_return context_refused(outcome.error());
 }
 
 Task<Result<void>> Session::commit(CallOptions options) {

@@ -33,8 +33,9 @@ struct PoolOptions {
   std::size_t exclusive_connections = 8;
   std::size_t max_waiting = 2'000;   // further requests: overloaded
   std::size_t max_statements = 256;  // prepared ones per connection
-  // Run once on each new connection; must return one row of one boolean column, true. For example that the
-  // role has no BYPASSRLS. Empty: nothing is asked.
+  // Run once on each new connection; must return one row whose first column is true. For example that the
+  // role has no BYPASSRLS. Empty: nothing is asked. A pool whose requests have contexts needs a second
+  // column, rowhouse.context_number(): where this connection begins to count them.
   std::string session_check;
   // Run on a lent connection before the next borrower gets it; must leave nothing behind that tells of the
   // last one.

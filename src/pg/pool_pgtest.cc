@@ -16,22 +16,23 @@ constexpr const char* kFirst = "00000000-0000-4000-8000-000000000001";
 constexpr const char* kSecond = "00000000-0000-4000-8000-000000000002";
 
 // What a database with tenants has, as far as a pool is concerned: takes a context that is signed as
-// transaction_context.h says, for this backend, with a number above the last one.
+// transaction_context.h says, for this backend, with its next number.
 constexpr const char* kSetContextStub = R"sql(
 CREATE SCHEMA rowhouse;
-CREATE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at bigint, number bigint, mac bytea)
+CREATE SEQUENCE rowhouse.numbers CACHE 1000;
+CREATE FUNCTION rowhouse.context_number() RETURNS bigint LANGUAGE sql AS
+  $$SELECT nextval('rowhouse.numbers')$$;
+CREATE FUNCTION rowhouse.set_context(key_id integer, claims text, expires_at timestamptz, mac bytea)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF key_id <> 7 OR mac <> sha256(convert_to(repeat('k', 64), 'UTF8') || int4send(4)
-       || int4send(25) || int4send(octet_length(claims)) || convert_to(claims, 'UTF8') || int4send(20) || int4send(8) || int8send(expires_at)
-       || int4send(20) || int4send(8) || int8send(number) || int4send(23) || int4send(4) || int4send(pg_backend_pid()))
+       || int4send(25) || int4send(octet_length(claims)) || convert_to(claims, 'UTF8') || int4send(1184) || int4send(8) || timestamptz_send(expires_at)
+       || int4send(20) || int4send(8) || int8send(rowhouse.context_number()) || int4send(23) || int4send(4) || int4send(pg_backend_pid()))
      OR claims !~ '^rowhouse_context_[0-9a-f]{72}$'
-     OR expires_at < extract(epoch FROM now()) * 1e6
-     OR number <= coalesce(nullif(current_setting('test.number', true), ''), '0')::bigint THEN
+     OR expires_at < now() THEN
     RAISE insufficient_privilege;
   END IF;
-  PERFORM set_config('test.number', number::text, false),
-          set_config('test.tenant', substr(claims, 18, 32)::uuid::text, true);
+  PERFORM set_config('test.tenant', substr(claims, 18, 32)::uuid::text, true);
 END $$;
 )sql";
 
@@ -56,6 +57,7 @@ class PoolTest : public testing::PgTest {
   PoolOptions options() {
     PoolOptions options;
     options.parameters = testing::superuser(database());
+    options.session_check = "SELECT true, rowhouse.context_number()";
     options.read_connections = 1;
     options.write_connections = 2;
     options.exclusive_connections = 2;
@@ -98,7 +100,7 @@ TEST_F(PoolTest, ARequestWhoseContextIsRefusedIsRunOnAnotherConnection) {
   const std::string backend = "SELECT pg_backend_pid()::text";
   const std::string before = text(one, backend, &token);
   // Somebody spoils the session: every further context will be refused there.
-  text(one, "SELECT set_config('test.number', '1000000', false)");
+  text(one, "SELECT rowhouse.context_number()::text");
   const std::string after = text(one, backend, &token);
   EXPECT_NE(after, "");
   EXPECT_NE(after, before);
@@ -288,7 +290,7 @@ TEST_F(PoolTest, ConnectsAgainAfterTheServerCutIt) {
 
 TEST_F(PoolTest, RefusesARoleThatFailsTheCheck) {
   PoolOptions checked = options();
-  checked.session_check = "SELECT NOT rolsuper FROM pg_roles WHERE rolname = current_user";
+  checked.session_check = "SELECT NOT rolsuper, 0 FROM pg_roles WHERE rolname = current_user";
   Pool one(executor(), checked);
   const auto rows = query(one, reading("SELECT 1"));
   ASSERT_FALSE(rows.ok());

@@ -53,14 +53,18 @@ constexpr std::size_t kMessageBytes = 145;
 
 // As record_send() writes the values of a row: type and length of each before its bytes.
 constexpr std::int32_t kColumns = 4;
-constexpr std::int32_t kTextType = 25, kInt8Type = 20, kInt4Type = 23;
+constexpr std::int32_t kTextType = 25, kTimestamptzType = 1184, kInt8Type = 20, kInt4Type = 23;
+
+// PostgreSQL counts time from 2000.
+constexpr std::chrono::seconds kPostgresEpoch{946'684'800};
 
 }  // namespace
 
 SignedContext::SignedContext(const TransactionContext& context, std::int32_t backend_pid, std::int64_t number,
                              WallTime expires_at) {
   const auto expires_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch()).count();
+      std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch() - kPostgresEpoch)
+          .count();
   Writer parameters(bytes_.data());
   values_[0] = parameters.number(context.key().id);
   values_[1] = parameters.bytes(kClaimsPrefix.data(), kClaimsPrefix.size());
@@ -70,20 +74,21 @@ SignedContext::SignedContext(const TransactionContext& context, std::int32_t bac
   Writer(role.data()).number(static_cast<std::int32_t>(context.role()));
   parameters.hexadecimal(role);
   values_[2] = parameters.number(static_cast<std::int64_t>(expires_us));
-  values_[3] = parameters.number(number);
 
   std::array<char, kContextKeyBytes + kMessageBytes> hashed;
   Writer input(hashed.data());
   input.bytes(context.key().bytes.data(), kContextKeyBytes);
   input.number(kColumns);
   input.column(kTextType, values_[1], kClaimsBytes);
-  input.column(kInt8Type, values_[2], 8);
-  input.column(kInt8Type, values_[3], 8);
+  input.column(kTimestamptzType, values_[2], 8);
+  std::array<char, 8> count;
+  Writer(count.data()).number(number);
+  input.column(kInt8Type, count.data(), 8);
   std::array<char, 4> backend;
   Writer(backend.data()).number(backend_pid);
   input.column(kInt4Type, backend.data(), 4);
   const std::string mac = crypto::sha256(std::string_view(hashed.data(), hashed.size()));
-  values_[4] = parameters.bytes(mac.data(), mac.size());
+  values_[3] = parameters.bytes(mac.data(), mac.size());
 }
 
 }  // namespace rowhouse::pg

@@ -1,15 +1,17 @@
-// In whose name a transaction runs, and the proof of it that PostgreSQL checks (sql/tenant/0002, guard/).
+// In whose name a transaction runs, and the proof of it that PostgreSQL checks (sql/tenant/000[23], guard/).
 //
 // A TransactionContext holds claims and the key to sign them. The signature is made for one backend and one
 // transaction of it, so it is made by the connection that the transaction runs on, when it is sent.
 //
 // The signature: SHA-256 over a secret block and a message of fixed length, numbers big-endian:
-//   key (64 bytes) ‖ 4 ‖ 25 ‖ 89 ‖ claims (89) ‖ 20 ‖ 8 ‖ expires at (8, µs since 1970) ‖ 20 ‖ 8 ‖ number (8)
-//   ‖ 23 ‖ 4 ‖ backend pid (4)
+//   key (64 bytes) ‖ 4 ‖ 25 ‖ 89 ‖ claims (89) ‖ 1184 ‖ 8 ‖ expires at (8, µs since 2000) ‖ 20 ‖ 8 ‖ number
+//   (8) ‖ 23 ‖ 4 ‖ backend pid (4)
 // The numbers between have 4 bytes each: the message is what record_send() of PostgreSQL makes of the four
 // values (how many; then type, length and bytes of each). The claims are what is remembered during the
 // transaction:
 //   "rowhouse_context_" and in hexadecimal tenant (32 digits), principal (32) and role (8).
+// The number is never said. Both sides count: PostgreSQL tells a session where it begins (kContextNumberSql),
+// and each context that it is given takes the next one.
 // A secret prefix is a sound MAC for messages of one length: Bellare, Canetti, Krawczyk, "Pseudorandom
 // functions revisited: the cascade construction" (1996). HMAC would cost PostgreSQL a second hash for each
 // request.
@@ -67,7 +69,7 @@ class TransactionContext {
 // The parameters of rowhouse.set_context() in binary form, one after the other.
 class SignedContext {
  public:
-  static constexpr int kParameters = 5;
+  static constexpr int kParameters = 4;
   SignedContext(const TransactionContext& context, std::int32_t backend_pid, std::int64_t number,
                 WallTime expires_at);
 
@@ -81,9 +83,9 @@ class SignedContext {
  private:
   static constexpr int kClaimsBytes = 89;
   static constexpr int kMacBytes = 32;
-  static constexpr std::array<int, kParameters> kLengths{4, kClaimsBytes, 8, 8, kMacBytes};
-  static constexpr std::array<int, kParameters> kFormats{1, 1, 1, 1, 1};
-  static constexpr std::size_t kBytes = 4 + kClaimsBytes + 8 + 8 + kMacBytes;
+  static constexpr std::array<int, kParameters> kLengths{4, kClaimsBytes, 8, kMacBytes};
+  static constexpr std::array<int, kParameters> kFormats{1, 1, 1, 1};
+  static constexpr std::size_t kBytes = 4 + kClaimsBytes + 8 + kMacBytes;
   std::array<char, kBytes> bytes_;
   std::array<const char*, kParameters> values_;
 };
@@ -92,6 +94,9 @@ class SignedContext {
 // for clocks that differ; a context that is set lasts until its transaction ends.
 inline constexpr std::chrono::seconds kContextLifetime{60};
 
-inline constexpr const char* kSetContextSql = "SELECT rowhouse.set_context($1, $2, $3, $4, $5)";
+inline constexpr const char* kSetContextSql = "SELECT rowhouse.set_context($1, $2, $3, $4)";
+
+// Takes a number of the session; its next context has the one after it.
+inline constexpr const char* kContextNumberSql = "SELECT rowhouse.context_number()";
 
 }  // namespace rowhouse::pg

@@ -17,10 +17,11 @@ SELECT NOT r.rolsuper AND NOT r.rolbypassrls AND NOT r.rolcreaterole AND NOT r.r
        AND NOT EXISTS (
          SELECT FROM pg_catalog.pg_shdepend s
          WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid AND s.deptype = 'o'
-           AND s.dbid IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())))
+           AND s.dbid IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()))),
+       rowhouse.context_number()
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
 
-// DISCARD ALL, but for the sequences: in them PostgreSQL keeps which contexts it has seen
+// DISCARD ALL, but for the sequences: a session that forgets its numbers takes another range of them
 // (sql/guard/portable.sql). Advisory locks need no release: a runtime role cannot take any.
 constexpr const char* kSessionResetSql =
     "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; "

@@ -50,21 +50,21 @@ constexpr std::string_view kTypeColumns =
     "f.base_kind, f.characters, f.labels";
 constexpr std::size_t kTypeColumnCount = 11;
 
-constexpr std::string_view kColumnsQuery = R"sql(
- , c.relname, c.relkind, c.relispartition, a.attname, NOT a.attnotnull, a.atthasdef OR a.attidentity <> '',
-   a.attgenerated <> '' OR a.attidentity = 'a', pg_catalog.col_description(c.oid, a.attnum)
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- CROSS JOIN LATERAL (SELECT a.atttypid AS type_id, a.atttypmod AS type_mod) source
+constexpr std::string_view kColumnsSource = R"sql(
+  SELECT a.atttypid AS type_id, a.atttypmod AS type_mod,
+         c.relname, c.relkind, c.relispartition, a.attnum, a.attname, NOT a.attnotnull AS is_nullable,
+         a.atthasdef OR a.attidentity <> '' AS has_default,
+         a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated,
+         pg_catalog.col_description(c.oid, a.attnum) AS remark
+    FROM relations m
+    JOIN pg_catalog.pg_class c ON c.oid = m.id
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 )sql";
-constexpr std::string_view kColumnsFilter = R"sql(
- WHERE c.oid IN (
-     SELECT d.objid FROM pg_catalog.pg_namespace n
-       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
-      WHERE n.nspname = $1 AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)
-   AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
- ORDER BY c.relname, a.attnum
-)sql";
+constexpr std::string_view kColumnsOutput =
+    ", source.relname, source.relkind, source.relispartition, source.attname, source.is_nullable, "
+    "source.has_default, source.is_generated, source.remark";
+constexpr std::string_view kColumnsOrder = "source.relname, source.attnum";
 
 // An error names the constraint of the partition that refused the row, so partitions' constraints count as
 // their root's. Unique indexes without a constraint raise the same error as one.
@@ -122,50 +122,62 @@ SELECT c.relname, i.relname,
  ORDER BY c.relname, i.relname
 )sql";
 
-constexpr std::string_view kFunctionsQuery = R"sql(
- , p.oid, p.proname, p.prokind, p.proretset, p.provolatile IN ('s', 'i'), f.own_kind,
-   p.provariadic <> 0, p.pronargdefaults
-  FROM pg_catalog.pg_proc p
- CROSS JOIN LATERAL (SELECT p.prorettype AS type_id, -1 AS type_mod) source
+constexpr std::string_view kFunctionsSource = R"sql(
+  SELECT p.prorettype AS type_id, -1 AS type_mod,
+         p.oid, p.proname, p.prokind, p.proretset, p.provolatile IN ('s', 'i') AS only_reads,
+         p.provariadic <> 0 AS is_variadic, p.pronargdefaults
+    FROM functions m
+    JOIN pg_catalog.pg_proc p ON p.oid = m.id
 )sql";
-constexpr std::string_view kFunctionsFilter = R"sql(
- WHERE p.oid IN (
-     SELECT d.objid FROM pg_catalog.pg_namespace n
-       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
-      WHERE n.nspname = $1 AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
- ORDER BY p.proname, p.oid
-)sql";
+constexpr std::string_view kFunctionsOutput =
+    ", source.oid, source.proname, source.prokind, source.proretset, source.only_reads, f.own_kind, "
+    "source.is_variadic, source.pronargdefaults";
+constexpr std::string_view kFunctionsOrder = "source.proname, source.oid";
 
 // Arguments (i in, b in and out, v variadic), columns of a result (o out, t table, b), and of composite
 // results (c).
-constexpr std::string_view kParametersQuery = R"sql(
- , p.oid, source.mode, source.name
-  FROM pg_catalog.pg_proc p
- CROSS JOIN LATERAL (
-   SELECT q.type_id, -1 AS type_mod, COALESCE(p.proargmodes[q.position], 'i')::text AS mode,
-          COALESCE(p.proargnames[q.position], '') AS name, q.position
-     FROM pg_catalog.unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[])) WITH ORDINALITY q (type_id, position)
-    UNION ALL
-   SELECT a.atttypid, a.atttypmod, 'c', a.attname, a.attnum
-     FROM pg_catalog.pg_type r
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE r.oid = p.prorettype AND r.typtype = 'c'
- ) source
+constexpr std::string_view kParametersSource = R"sql(
+  SELECT x.type_id, x.type_mod, p.oid, x.mode, x.name, x.position
+    FROM functions m
+    JOIN pg_catalog.pg_proc p ON p.oid = m.id
+   CROSS JOIN LATERAL (
+     SELECT q.type_id, -1 AS type_mod, COALESCE(p.proargmodes[q.position], 'i')::text AS mode,
+            COALESCE(p.proargnames[q.position], '') AS name, q.position
+       FROM pg_catalog.unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[])) WITH ORDINALITY q (type_id, position)
+      UNION ALL
+     SELECT a.atttypid, a.atttypmod, 'c', a.attname, a.attnum
+       FROM pg_catalog.pg_type r
+       JOIN pg_catalog.pg_attribute a ON a.attrelid = r.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE r.oid = p.prorettype AND r.typtype = 'c'
+   ) x
 )sql";
-constexpr std::string_view kParametersFilter = R"sql(
- WHERE p.oid IN (
-     SELECT d.objid FROM pg_catalog.pg_namespace n
-       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
-      WHERE n.nspname = $1 AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
- ORDER BY p.oid, source.position
-)sql";
+constexpr std::string_view kParametersOutput = ", source.oid, source.mode, source.name";
+constexpr std::string_view kParametersOrder = "source.oid, source.position";
 
-std::string typed_query(std::string_view columns_and_source, std::string_view filter) {
-  std::string sql = "SELECT ";
+std::string members(std::string_view name, std::string_view catalog) {
+  std::string sql(name);
+  sql +=
+      " (id) AS MATERIALIZED (SELECT d.objid FROM pg_catalog.pg_namespace n "
+      "JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+      "AND d.refobjid = n.oid WHERE n.nspname = $1 AND d.classid = 'pg_catalog.";
+  sql += catalog;
+  return sql + "'::pg_catalog.regclass)";
+}
+
+// The members of the schema first, then what has a type, then the facts about that: MATERIALIZED keeps the
+// planner from any other order. Left to itself it has computed the facts of every type of every schema, for
+// minutes.
+std::string typed_query(std::string_view source, std::string_view output, std::string_view order) {
+  std::string sql = "WITH " + members("relations", "pg_class") + ", " + members("functions", "pg_proc");
+  sql += ", source AS MATERIALIZED (";
+  sql += source;
+  sql += ") SELECT ";
   sql += kTypeColumns;
-  sql += columns_and_source;
+  sql += output;
+  sql += " FROM source";
   sql += kTypeFacts;
-  sql += filter;
+  sql += " ORDER BY ";
+  sql += order;
   return sql;
 }
 
@@ -415,11 +427,14 @@ Task<Result<Catalog>> read_catalog(pg::Session& session, std::string schema, Cal
   const auto statement = [&](std::string sql) {
     return pg::Statement(std::move(sql), params, pg::Access::read, pg::Reuse::once);
   };
-  const pg::Statement columns_statement = statement(typed_query(kColumnsQuery, kColumnsFilter));
+  const pg::Statement columns_statement =
+      statement(typed_query(kColumnsSource, kColumnsOutput, kColumnsOrder));
   const pg::Statement constraints_statement = statement(std::string(kConstraintsQuery));
   const pg::Statement indexes_statement = statement(std::string(kIndexesQuery));
-  const pg::Statement functions_statement = statement(typed_query(kFunctionsQuery, kFunctionsFilter));
-  const pg::Statement parameters_statement = statement(typed_query(kParametersQuery, kParametersFilter));
+  const pg::Statement functions_statement =
+      statement(typed_query(kFunctionsSource, kFunctionsOutput, kFunctionsOrder));
+  const pg::Statement parameters_statement =
+      statement(typed_query(kParametersSource, kParametersOutput, kParametersOrder));
 
   CO_TRY(const auto columns, co_await session.query(columns_statement, options));
   CO_TRY(const auto constraints, co_await session.query(constraints_statement, options));

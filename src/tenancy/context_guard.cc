@@ -101,13 +101,15 @@ SELECT (SELECT pg_catalog.obj_description(p.oid, 'pg_proc') FROM pg_catalog.pg_p
         WHERE p.pronamespace = 'rowhouse'::pg_catalog.regnamespace AND p.proname = 'set_context'),
        (SELECT pg_catalog.md5(pg_catalog.concat_ws('|', pg_catalog.to_regclass('rowhouse.context_keys'),
                pg_catalog.to_regclass('rowhouse.context_number'),
+               (SELECT pg_catalog.concat(s.seqcache, s.seqcycle, s.seqincrement) FROM pg_catalog.pg_sequence s
+                WHERE s.seqrelid = pg_catalog.to_regclass('rowhouse.context_number')),
                (SELECT pg_catalog.string_agg(pg_catalog.concat(t.tgname, t.tgenabled), '|' ORDER BY t.tgname) FROM pg_catalog.pg_trigger t
                 WHERE t.tgrelid = pg_catalog.to_regclass('rowhouse.context_keys') AND NOT t.tgisinternal),
                pg_catalog.string_agg(pg_catalog.concat_ws('|', p.proname, l.lanname, p.prosrc, p.probin, pg_catalog.pg_get_function_sqlbody(p.oid),
                  p.prosecdef, p.provolatile, p.proparallel, p.proowner, p.proconfig::text), '|' ORDER BY p.proname, p.oid)))
         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
         WHERE p.pronamespace = 'rowhouse'::pg_catalog.regnamespace
-          AND p.proname IN ('set_context', 'tenant_id', 'principal_id', 'principal_role', 'context_keys_changed')),
+          AND p.proname IN ('set_context', 'context_number', 'tenant_id', 'principal_id', 'principal_role', 'context_keys_changed')),
        (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))";
 
 // Exactly these keys: $1 generations, $2 their bytes.

@@ -12,6 +12,8 @@
 namespace rowhouse::testing {
 namespace {
 
+constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000, counted from 1970
+
 void append(std::string& to, std::uint64_t value, int bytes) {
   for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) to += static_cast<char>(value >> shift & 0xFF);
 }
@@ -53,7 +55,7 @@ void RawContext::sign(const pg::ContextKey& key, int backend_pid) {
   };
   append(message, 4, 4);
   column(25, claims());
-  number_column(20, expires_at_us, 8);
+  number_column(1184, expires_at_us - kPostgresEpochUs, 8);
   number_column(20, number, 8);
   number_column(23, backend_pid, 4);
   key_id = key.id;
@@ -61,8 +63,9 @@ void RawContext::sign(const pg::ContextKey& key, int backend_pid) {
 }
 
 std::string RawContext::sql() const {
-  return "SELECT rowhouse.set_context('" + std::to_string(key_id) + "', '" + claims() + "', '" +
-         std::to_string(expires_at_us) + "', '" + std::to_string(number) + "', '\\x" + to_hex(mac) + "')";
+  return "SELECT rowhouse.set_context('" + std::to_string(key_id) + "', '" + claims() +
+         "', 'epoch'::timestamptz + '" + std::to_string(expires_at_us) + " microseconds', '\\x" +
+         to_hex(mac) + "')";
 }
 
 SignedSession::SignedSession(const pg::ConnectionParameters& parameters, pg::ContextKey key)
@@ -81,7 +84,9 @@ RawContext SignedSession::context(std::string_view tenant) {
   context.principal_low = half(principal_id, 8);
   context.expires_at_us =
       std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch()).count();
-  context.number = ++number_;
+  // Where there are no numbers, the context is made all the same.
+  const bool is_counted = sql_.failure(pg::kContextNumberSql).empty();
+  context.number = is_counted ? parse_int64(sql_.value(pg::kContextNumberSql)).value_or(0) + 1 : 1;
   context.sign(key_, sql_.backend_pid());
   return context;
 }

@@ -19,7 +19,7 @@ struct RawContext {
   std::int64_t tenant_high = 0, tenant_low = 0, principal_high = 0, principal_low = 0;
   std::int32_t role = 0;
   std::int64_t expires_at_us = 0;  // since 1970
-  std::int64_t number = 0;
+  std::int64_t number = 0;         // signed, but not said
   std::string mac;
 
   std::string claims() const;
@@ -29,12 +29,13 @@ struct RawContext {
 
 inline constexpr std::string_view kPrincipalOfTests = "0190a1b2-c3d4-7e5f-8a6b-7c8d9e0fa1b2";
 
-// A session of a runtime role, with the numbering of its contexts.
+// A session of a runtime role. It asks for the number of each context.
 class SignedSession {
  public:
   explicit SignedSession(const pg::ConnectionParameters& parameters, pg::ContextKey key = context_key());
 
-  // A context that this session accepts, under the next number; lasting as long as a server's.
+  // A context that this session accepts as its next, unless another one is made; lasting as long as a
+  // server's.
   RawContext context(std::string_view tenant);
   std::string set_context(std::string_view tenant) { return context(tenant).sql(); }
   void begin(std::string_view tenant);  // BEGIN and a context
@@ -45,12 +46,10 @@ class SignedSession {
   void run(std::string_view tenant, const std::string& sql);
 
   BlockingSql& sql() { return sql_; }
-  std::int64_t last_number() const { return number_; }
 
  private:
   BlockingSql sql_;
   pg::ContextKey key_;
-  std::int64_t number_ = 0;
 };
 
 }  // namespace rowhouse::testing

@@ -14,6 +14,8 @@ void append_big_endian(std::string& out, std::uint64_t value, int bytes) {
     out.push_back(static_cast<char>(value >> shift & 0xFF));
 }
 
+constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000, counted from 1970
+
 struct Claims {
   Uuid tenant;
   std::int64_t expires_at = 0, number = 0;
@@ -34,11 +36,12 @@ std::string mac_of(const std::string& key, const Claims& claims) {
   append_big_endian(message, 25, 4);
   append_big_endian(message, text.size(), 4);
   message += text;
-  for (const std::int64_t number : {claims.expires_at, claims.number}) {
-    append_big_endian(message, 20, 4);
-    append_big_endian(message, 8, 4);
-    append_big_endian(message, static_cast<std::uint64_t>(number), 8);
-  }
+  append_big_endian(message, 1184, 4);
+  append_big_endian(message, 8, 4);
+  append_big_endian(message, static_cast<std::uint64_t>(claims.expires_at - kPostgresEpochUs), 8);
+  append_big_endian(message, 20, 4);
+  append_big_endian(message, 8, 4);
+  append_big_endian(message, static_cast<std::uint64_t>(claims.number), 8);
   append_big_endian(message, 23, 4);
   append_big_endian(message, 4, 4);
   append_big_endian(message, static_cast<std::uint32_t>(claims.backend), 4);
@@ -72,14 +75,14 @@ std::string Impersonation::statement(const std::string& database, SqlClient& cli
   claims.tenant = tenant;
   claims.backend = client.backend_pid() + (forgery == Forgery::other_backend ? 1 : 0);
   claims.expires_at = microseconds_from_now(std::chrono::seconds(forgery == Forgery::expired ? -30 : 30));
-  claims.number = client.next_context_number();
-  if (forgery == Forgery::old_number) claims.number = 1;
+  claims.number = client.take_context_number() + (forgery == Forgery::old_number ? 0 : 1);
   std::string mac = mac_of(key.bytes, claims);
   if (forgery == Forgery::wrong_mac) mac[7] = static_cast<char>(mac[7] ^ 1);
   if (forgery == Forgery::wrong_tenant) claims.tenant = Uuid::make_v7(std::chrono::system_clock::now());
-  return fmt::format("SELECT rowhouse.set_context({}, '{}', {}::bigint, {}::bigint, '\\x{}'::bytea)",
-                     generation + (forgery == Forgery::wrong_key_id ? 1 : 0), text_of(claims),
-                     claims.expires_at, claims.number, to_hex(mac));
+  return fmt::format(
+      "SELECT rowhouse.set_context({}, '{}', 'epoch'::timestamptz + '{} microseconds', '\\x{}'::bytea)",
+      generation + (forgery == Forgery::wrong_key_id ? 1 : 0), text_of(claims), claims.expires_at,
+      to_hex(mac));
 }
 
 }  // namespace rowhouse::verify

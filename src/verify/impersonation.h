@@ -23,7 +23,7 @@ enum class Forgery {
   wrong_tenant,  // signed for one tenant, says another
   expired,
   other_backend,  // signed for another backend
-  old_number,     // a number that this backend has seen
+  old_number,     // a number that this session has used
 };
 
 class Impersonation {
@@ -33,7 +33,7 @@ class Impersonation {
   // Reads with which key `database` checks contexts; `administrator` is connected there.
   Result<void> learn(const std::string& database, SqlClient& administrator);
 
-  // "SELECT rowhouse.set_context(…)" for the next transaction of `client`.
+  // "SELECT rowhouse.set_context(…)" for the next context of `client`, which is asked for its number.
   std::string statement(const std::string& database, SqlClient& client, const Uuid& tenant,
                         Forgery forgery = Forgery::none);
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "pg/transaction_context.h"
 
 namespace rowhouse::verify {
 namespace {
@@ -154,6 +155,10 @@ SqlAnswer SqlClient::copy_in(const std::string& sql, const std::string& data) {
   PQputCopyData(connection_, data.data(), static_cast<int>(data.size()));
   PQputCopyEnd(connection_, nullptr);
   return take(PQgetResult(connection_));
+}
+
+std::int64_t SqlClient::take_context_number() {
+  return parse_int64(run(pg::kContextNumberSql).value()).value_or(0);
 }
 
 std::string SqlClient::notifications() {

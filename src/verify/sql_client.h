@@ -55,15 +55,15 @@ class SqlClient {
   int backend_pid() const;
   bool in_transaction() const;
 
-  // For the context's number, which rises with each token of a backend.
-  std::int64_t next_context_number() { return ++context_number_; }
+  // Takes a number of this session. Its next token has to be signed with the one after it. 0 if it was not
+  // told.
+  std::int64_t take_context_number();
 
  private:
   explicit SqlClient(pg_conn* connection);
   SqlAnswer take(pg_result* result);
   pg_conn* connection_;
   std::string notices_;
-  std::int64_t context_number_ = 0;
 };
 
 }  // namespace rowhouse::verify

@@ -17,8 +17,11 @@ import psycopg2
 RUNTIME_ROLE = "tenant_service"
 KEY_BYTES = 64
 LIFETIME_S = 60
-# In the order of rowhouse.set_context().
-SET_CONTEXT = "SELECT rowhouse.set_context(%(key_id)s, %(claims)s, %(expires_at)s, %(number)s, %(mac)s)"
+POSTGRES_EPOCH_S = 946684800
+# The number is signed, but not said.
+SET_CONTEXT = ("SELECT rowhouse.set_context(%(key_id)s, %(claims)s,"
+               " 'epoch'::timestamptz + (%(expires_at)s || ' microseconds')::interval, %(mac)s)")
+CONTEXT_NUMBER = "SELECT rowhouse.context_number()"
 
 
 def hkdf(master, label, size=32):
@@ -38,7 +41,7 @@ def claims_of(tenant, principal, role=0):
 def mac_of(key, context, pid):
     """Over a row of four values: how many, then type (OID), length and bytes of each."""
     claims = context["claims"].encode()
-    message = (struct.pack(">iii", 4, 25, len(claims)) + claims + struct.pack(">iiq", 20, 8, context["expires_at"])
+    message = (struct.pack(">iii", 4, 25, len(claims)) + claims + struct.pack(">iiq", 1184, 8, context["expires_at"] - POSTGRES_EPOCH_S * 10**6)
                + struct.pack(">iiq", 20, 8, context["number"]) + struct.pack(">iii", 23, 4, pid))
     assert len(message) == 145 and len(key) == KEY_BYTES
     return hashlib.sha256(key + message).digest()
@@ -78,7 +81,6 @@ class Runtime:
         self.credentials, self.database, self.role = credentials, database, role
         self.connection = credentials.connect(database, role)
         self.pid = self.connection.info.backend_pid
-        self.number = 0
         (self.generation,), = credentials.server.query("SELECT max(id) FROM rowhouse.context_keys", database=database)
 
     def close(self):
@@ -91,10 +93,10 @@ class Runtime:
         self.close()
 
     def claims(self, tenant, **changed):
-        """The arguments of a context that the server would make for `tenant` now; `changed` after it was signed."""
-        self.number += 1
+        """The next context that the server would make for `tenant` on this connection; `changed` after it was signed."""
+        (last,), = self.run(CONTEXT_NUMBER)
         made = {"key_id": self.generation, "claims": claims_of(tenant, uuid.uuid4()),
-                "expires_at": int((time.time() + LIFETIME_S) * 1e6), "number": self.number}
+                "expires_at": int((time.time() + LIFETIME_S) * 1e6), "number": last + 1}
         made["mac"] = self.sign(made)
         return {**made, **changed}
 

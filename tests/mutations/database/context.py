@@ -3,8 +3,8 @@
 from mutation import Mutation, policy
 
 KEYS = "rowhouse.idempotency_keys"
-ARGUMENTS = "key_id integer, claims text, expires_at bigint, number bigint, mac bytea"
-SET_CONTEXT = "rowhouse.set_context(integer, text, bigint, bigint, bytea)"
+ARGUMENTS = "key_id integer, claims text, expires_at timestamptz, mac bytea"
+SET_CONTEXT = "rowhouse.set_context(integer, text, timestamptz, bytea)"
 DEFINITION = "SELECT pg_get_functiondef('{}'::regprocedure)"
 
 MUTATIONS = [
