@@ -187,7 +187,7 @@ std::vector<Command> operation_commands() {
           command_that_changes("cancel", "Stop an operation and take back what it has done"),
           command_that_changes("pause", "Stop an operation where it can go on later"),
           command_that_changes("resume", "Go on with a paused operation"),
-          command_that_changes("retry", "Try an operation again that has failed")};
+          command_that_changes("retry", "Try again, at once, what has failed or waits for its next attempt")};
 }
 
 }  // namespace rowhouse::cli

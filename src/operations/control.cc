@@ -150,9 +150,11 @@ Task<Result<Operation>> Engine::resume(Uuid id, std::string actor, CallOptions o
 Task<Result<Operation>> Engine::retry(Uuid id, std::string actor, CallOptions options) {
   Impl& impl = *impl_;
   CO_TRY(auto operation, co_await impl.store.get(id, options));
-  if (operation.status != OperationStatus::failed) {
+  const bool waits = operation.node.empty() && (operation.status == OperationStatus::running ||
+                                                operation.status == OperationStatus::undoing);
+  if (operation.status != OperationStatus::failed && !waits) {
     if (has_ended(operation.status)) co_return ended_already(operation.status);
-    co_return Error(ErrorCode::conflict, "the operation has not failed");
+    co_return Error(ErrorCode::conflict, "the operation has not failed, and does not wait to be tried again");
   }
   CO_TRY(const bool possible, co_await impl.store.retry(id, options));
   const std::string text = id.to_string();

@@ -131,7 +131,8 @@ class Engine {
   Task<Result<Operation>> cancel(Uuid id, std::string actor, CallOptions options);
   Task<Result<Operation>> pause(Uuid id, std::string actor, CallOptions options);
   Task<Result<Operation>> resume(Uuid id, std::string actor, CallOptions options);
-  Task<Result<Operation>> retry(Uuid id, std::string actor, CallOptions options);  // a failed one
+  // One that has failed, or that waits for its next attempt.
+  Task<Result<Operation>> retry(Uuid id, std::string actor, CallOptions options);
 
  private:
   struct Impl;

@@ -1,5 +1,6 @@
 #include "operations/operation.h"
 
+#include <algorithm>
 #include <array>
 
 #include "operations/error_json.h"
@@ -52,8 +53,12 @@ std::optional<StepStatus> parse_step_status(std::string_view name) {
 Error operation_error(const Operation& operation) { return error_from_json(operation.error); }
 
 bool is_held_up(const Operation& operation) {
-  return operation.status == OperationStatus::running && operation.node.empty() &&
-         operation.error != json::Value() && !is_transient(operation_error(operation));
+  // One that somebody has just made go on (retry) still shows what stopped it; its step does not run yet.
+  const bool waits = std::ranges::any_of(operation.steps, [](const OperationStep& step) {
+    return step.status == StepStatus::running && !step.error.is_null();
+  });
+  return waits && operation.status == OperationStatus::running && operation.node.empty() &&
+         !is_transient(operation_error(operation));
 }
 
 }  // namespace rowhouse::operations

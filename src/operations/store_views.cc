@@ -79,14 +79,16 @@ constexpr std::string_view kResumeSql =
     "RETURNING "
     "pg_catalog.pg_notify('rowhouse_operations', id::text)";
 // Every step gets all of its attempts again.
+// One that waits for its next attempt begins it; its step's error goes, so that who waits for the operation
+// is told of the next one (is_held_up).
 constexpr std::string_view kRetrySql =
     "WITH o AS (UPDATE platform.operations SET revision = revision + 1, finished_at = NULL, "
     "pause_requested_at = NULL, pause_requested_by = NULL, run_after = pg_catalog.clock_timestamp(), status "
-    "= "
-    "CASE WHEN failure IS NULL THEN 'running' ELSE 'undoing' END WHERE id = $1::uuid AND status = 'failed' "
-    "RETURNING id), s AS (UPDATE platform.operation_steps AS s SET attempts = 0, undo_attempts = 0 FROM o "
-    "WHERE s.operation_id = o.id AND s.status = 'failed') SELECT pg_catalog.pg_notify("
-    "'rowhouse_operations', id::text) FROM o";
+    "= CASE WHEN failure IS NULL THEN 'running' ELSE 'undoing' END WHERE id = $1::uuid AND (status = "
+    "'failed' OR status IN ('running', 'undoing') AND lease_holder IS NULL) "
+    "RETURNING id), s AS (UPDATE platform.operation_steps AS s SET attempts = 0, undo_attempts = 0, "
+    "error = CASE s.status WHEN 'failed' THEN s.error END FROM o WHERE s.operation_id = o.id AND s.status IN "
+    "('failed', 'running', 'undoing')) SELECT pg_catalog.pg_notify('rowhouse_operations', id::text) FROM o";
 
 json::Value parsed(std::string_view text) {
   if (text.empty()) return json::Value();

@@ -101,6 +101,9 @@ Task<Result<StartedRemoval>> TenantService::Impl::start_removal(std::shared_ptr<
   if (!running) co_return std::move(submitted).error();
   started.operation = *running;
   started.novelty = operations::Submitted::Novelty::repeated;
+  // Whoever asks again may have mended what it waits for.
+  const auto retried = co_await engine.retry(*running, actor.name, options);
+  if (!retried.ok() && retried.error().code != ErrorCode::conflict) co_return Error(retried.error());
   co_return started;
 }
 

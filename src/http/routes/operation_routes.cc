@@ -155,7 +155,7 @@ void add_operation_routes(Router& router, const Dependencies& dependencies, cons
                  "Go on with a paused operation"),
             &Engine::resume);
   on_change(info(Method::post, "/v1/operations/{operation}/retry", "retryOperation",
-                 "Try an operation again that has failed")
+                 "Try again, at once, what has failed or waits for its next attempt")
                 .about("It goes on where it stopped."),
             &Engine::retry);
 }
