@@ -1,4 +1,5 @@
-// How long a call may take, how its caller says that it no longer wants the answer, and who watches its effects.
+// How long a call may take, how its caller says that it no longer wants the answer, and who watches its
+// effects.
 //
 // Every function that waits takes a CallOptions by value. A CancelSource belongs to the request (or test)
 // that made it and outlives every call that was handed its address. Everything here belongs to one thread.
@@ -72,8 +73,8 @@ class CancelSource {
 
 struct CallOptions {
   Deadline deadline;
-  CancelSource* cancel = nullptr;   // may be null: the call cannot be cancelled
-  EffectGuard* effects = nullptr;   // null unless the call is part of an operation; see base/effects.h
+  CancelSource* cancel = nullptr;  // may be null: the call cannot be cancelled
+  EffectGuard* effects = nullptr;  // null unless the call is part of an operation; see base/effects.h
 };
 
 }  // namespace rowhouse

@@ -22,7 +22,7 @@ struct ConnectionParameters {
   std::string database;
   std::string user;
   std::string password;
-  std::string sslmode = "prefer";  // only for TCP
+  std::string sslmode = "prefer";             // only for TCP
   std::string application_name = "rowhouse";  // how the session shows in pg_stat_activity
   // Sent at start-up ("-c name=value"); for example {"search_path", ""}.
   std::vector<std::pair<std::string, std::string>> settings;
@@ -89,9 +89,9 @@ inline constexpr std::string_view kServerMessage =
 // PostgreSQL did not take the signed context; the statement was not run. The server's words say why.
 inline constexpr std::string_view kContextRefused = "context_refused";
 
-// Error out of a failed result. Codes: conflict (23505, 40001, 40P01, 55006, 3D000), validation_failed (22…, 23502, 23503,
-// 23514), statement_timeout (57014, 55P03), disk_full (53100), database_unavailable (08…, 57P0x, 53300),
-// forbidden (42501), otherwise internal. The message never repeats values.
+// Error out of a failed result. Codes: conflict (23505, 40001, 40P01, 55006, 3D000), validation_failed (22…,
+// 23502, 23503, 23514), statement_timeout (57014, 55P03), disk_full (53100), database_unavailable (08…,
+// 57P0x, 53300), forbidden (42501), otherwise internal. The message never repeats values.
 Error error_from_result(const pg_result* result);
 
 }  // namespace rowhouse::pg

@@ -38,8 +38,8 @@ struct SchemaScope {
 };
 // The statements that the schema lacks, or "" (see protect_schema). In a transaction as there; leaves
 // use_catalog_search_path() behind.
-Task<Result<std::string>> write_protection(pg::Session& session, std::string schema,
-                                           std::string runtime_role, CallOptions options);
+Task<Result<std::string>> write_protection(pg::Session& session, std::string schema, std::string runtime_role,
+                                           CallOptions options);
 
 pg::Params catalog_parameters(const SchemaScope& scope);
 pg::Params catalog_parameters(const std::vector<SchemaScope>& scopes);

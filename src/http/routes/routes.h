@@ -31,7 +31,8 @@ std::string media_type(const net::HttpRequest& request);
 Result<std::vector<std::pair<std::string, std::string>>> read_query(
     const net::HttpRequest& request, std::initializer_list<std::string_view> known);
 
-// The header Idempotency-Key, "" without one. Error: invalid_parameter unless it is 1 to 255 visible ASCII characters.
+// The header Idempotency-Key, "" without one. Error: invalid_parameter unless it is 1 to 255 visible ASCII
+// characters.
 Result<std::string> read_idempotency_key(const net::HttpRequest& request);
 // Does the client ask not to be kept waiting (Prefer: respond-async, RFC 7240)?
 bool prefers_async(const net::HttpRequest& request);
