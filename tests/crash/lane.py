@@ -68,6 +68,7 @@ class Lane:
         self.nodes = []
         self.case_operations = []
         self.version = 0
+        self.contracts = set()  # versions whose migration is one
 
     # ------------------------------------------------------------------------------------------- the world
 
@@ -182,7 +183,7 @@ class Lane:
 
     # ------------------------------------------------------------------------------------------- upgrades
 
-    def upgraded(self):
+    def upgraded(self, contract):
         """The next version of a pack with a tenant in each tier: each has one column more than the one before."""
         if not self.version:
             self.install(self.bundle())
@@ -192,12 +193,15 @@ class Lane:
             self.settle()
             self.base = world.take(self.connections, self.postgres)
         self.version += 1
+        if contract:
+            self.contracts.add(self.version)
         return self.bundle()
 
     def bundle(self):
         pack = packs.notes(PACK, version=f"1.{self.version}.0")
         for number in range(1, self.version + 1):
-            pack["migrations"][f"{number + 1:04}_column"] = f"ALTER TABLE notes ADD COLUMN c{number} integer;"
+            contract = "-- rowhouse: contract\n" if number in self.contracts else ""
+            pack["migrations"][f"{number + 1:04}_column"] = f"{contract}ALTER TABLE notes ADD COLUMN c{number} integer;"
         return packs.bundle(pack)
 
     def install(self, bundle):
@@ -234,7 +238,7 @@ class Lane:
         if variant.does == CREATE:
             return "POST", "/v1/tenants", body
         if variant.does == UPGRADE:
-            return "POST", "/v1/packs", self.upgraded()
+            return "POST", "/v1/packs" + ("?contract=true" if variant.contract else ""), self.upgraded(variant.contract)
         tenant = self.admin.create_tenant(**{name: value for name, value in body.items() if name not in ("pack", "plan")})
         self.logs.secret(tenant.key, "the key of a tenant")
         self.settle()

@@ -23,6 +23,7 @@ class Variant:
     ends: str = "succeeded"
     around: str = ""  # only at points whose names hold this
     grows: bool = False  # has more effects each time it is tried: its points are numbered by their kind
+    contract: bool = False  # an upgrade that takes something away
     in_one_statement: bool = False  # has no points: killed at any time
 
 
@@ -42,6 +43,7 @@ VARIANTS = [
     *(Variant(f"cancel-{tier}", CREATE, tier, samples=True, cancelled_at=f"{CREATE}/load_samples/run/before", ends="cancelled") for tier in TIERS),
     *(Variant(f"delete-{tier}", DELETE, tier, samples=True) for tier in TIERS),
     Variant("upgrade", UPGRADE, "pool", grows=True),
+    Variant("contract", UPGRADE, "pool", grows=True, contract=True),
     # Not a planned error but one of PostgreSQL's, in the middle of the rows.
     Variant("undo-bad-row", CREATE, "pool", samples=True, ends="undone", around="/undo",
             obstacle=("ALTER TABLE app.activities ADD CONSTRAINT crash_obstacle CHECK (false) NOT VALID",
