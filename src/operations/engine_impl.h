@@ -15,6 +15,11 @@
 
 namespace rowhouse::operations {
 
+// Ids begin with the time at which they were made.
+struct Earlier {
+  bool operator()(const Uuid& one, const Uuid& other) const { return one.bytes() < other.bytes(); }
+};
+
 struct Engine::Impl {
   Impl(net::Executor& loop, pg::Pool& platform, const observe::Log& event_log, EndSessions end_sessions,
        EngineOptions engine_options, Observer* effect_observer);
@@ -88,9 +93,9 @@ struct Engine::Impl {
   State state = State::idle;
   Duty duty = Duty::own;
   std::list<Held> held;
-  std::size_t reserved = 0;      // places for submissions under way
-  std::set<Uuid> waiting;        // submitted or woken here, when there was no room
-  std::set<std::string> unable;  // have steps that this binary does not know
+  std::size_t reserved = 0;         // places for submissions under way
+  std::set<Uuid, Earlier> waiting;  // submitted or woken here, when there was no room
+  std::set<std::string> unable;     // have steps that this binary does not know
   enum class Adopting { idle, running, again } adopting = Adopting::idle;
   bool more_to_adopt = false;
   enum class Renewing { idle, running, again } renewing = Renewing::idle;

@@ -250,7 +250,7 @@ Task<Result<Structure>> read_shipped_schema(const Cluster& cluster, std::string 
   // Named like the databases of pack checks, so that what a dead server leaves is cleared away with theirs.
   const std::string own_name =
       "rowhouse_check_" + std::to_string(now.count()) + "_" + to_hex(crypto::random_bytes(kRandomBytes));
-  const std::string database = scratch.empty() ? own_name : std::move(scratch);
+  const std::string database = scratch.empty() ? own_name : scratch;
   auto structure = co_await make_and_read(cluster, database, std::move(guard), options);
   const CallOptions clean_up{deadline_in(kCleanUpPatience), nullptr};
   CO_TRY_DO(co_await cluster.drop_database(database, clean_up));
