@@ -167,7 +167,7 @@ struct Pool::Impl {
   std::size_t lent = 0;
   std::size_t running = 0;  // run() calls under way
   std::list<Check> checks;
-  std::vector<std::unique_ptr<Connection>> graveyard;
+  std::list<std::unique_ptr<Connection>> graveyard;
   std::unique_ptr<net::Timer> tick_timer;
   // Posted work looks here whether the pool still is.
   std::shared_ptr<int> alive = std::make_shared<int>(0);
@@ -279,9 +279,11 @@ void Pool::Impl::sweep(Lane& lane) {
 }
 
 void Pool::Impl::bury(std::unique_ptr<Connection> connection) {
-  graveyard.push_back(std::move(connection));
-  executor.post([this, watch = std::weak_ptr<int>(alive)] {
-    if (!watch.expired()) graveyard.clear();
+  const auto grave = graveyard.insert(graveyard.end(), std::move(connection));
+  // This one alone: of another, buried since, the turn may not have come yet in which it tells its receivers
+  // that it is broken.
+  executor.post([this, grave, watch = std::weak_ptr<int>(alive)] {
+    if (!watch.expired()) graveyard.erase(grave);
   });
 }
 

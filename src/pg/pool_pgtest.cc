@@ -288,6 +288,36 @@ TEST_F(PoolTest, ConnectsAgainAfterTheServerCutIt) {
   EXPECT_EQ(text(one, "SELECT 3"), "3");
 }
 
+TEST_F(PoolTest, AnswersEveryoneWhenAllConnectionsEndAtOnce) {
+  constexpr int kAskers = 64;
+  PoolOptions many = options();
+  many.read_connections = 8;
+  many.read_depth = 4;
+  const auto ask = [](Pool& one, int& answered) -> Task<void> {
+    const Statement statement = reading("SELECT pg_sleep(0.001)");
+    for (int i = 0; i < 20; ++i) std::ignore = co_await one.run(nullptr, statement, patient());
+    ++answered;
+  };
+  for (int round = 0; round < 8; ++round) {
+    Pool one(executor(), many);
+    int answered = 0;
+    net::TaskGroup group;
+    for (int i = 0; i < kAskers; ++i) group.spawn(ask(one, answered));
+    const auto cut = [&]() -> Task<void> {
+      co_await net::sleep_for(executor(), 20ms);
+      sql().run(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid "
+          "<> pg_backend_pid()");
+      const Deadline deadline = deadline_in(20s);
+      while (answered < kAskers && std::chrono::steady_clock::now() < deadline)
+        co_await net::sleep_for(executor(), 5ms);
+    };
+    run(cut());
+    ASSERT_EQ(answered, kAskers) << "round " << round;
+    run(group.join());
+  }
+}
+
 TEST_F(PoolTest, RefusesARoleThatFailsTheCheck) {
   PoolOptions checked = options();
   checked.session_check = "SELECT NOT rolsuper, 0 FROM pg_roles WHERE rolname = current_user";
