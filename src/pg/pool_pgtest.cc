@@ -276,12 +276,14 @@ TEST_F(PoolTest, SaysThatTheDatabaseIsNotThere) {
   EXPECT_EQ(session.error().code, ErrorCode::database_unavailable);
 }
 
+constexpr const char* kEndOtherSessions =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    "pg_backend_pid()";
+
 TEST_F(PoolTest, ConnectsAgainAfterTheServerCutIt) {
   Pool one(executor(), options());
   EXPECT_EQ(text(one, "SELECT 1"), "1");
-  sql().run(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-      "pg_backend_pid()");
+  sql().run(kEndOtherSessions);
   // The loss is noticed at the latest by the request that meets it.
   const auto met = query(one, reading("SELECT 2"));
   EXPECT_TRUE(met.ok() || met.error().code == ErrorCode::database_unavailable);
@@ -293,27 +295,27 @@ TEST_F(PoolTest, AnswersEveryoneWhenAllConnectionsEndAtOnce) {
   PoolOptions many = options();
   many.read_connections = 8;
   many.read_depth = 4;
-  const auto ask = [](Pool& one, int& answered) -> Task<void> {
-    const Statement statement = reading("SELECT pg_sleep(0.001)");
-    for (int i = 0; i < 20; ++i) std::ignore = co_await one.run(nullptr, statement, patient());
-    ++answered;
-  };
   for (int round = 0; round < 8; ++round) {
     Pool one(executor(), many);
-    int answered = 0;
+    int answers = 0, finished = 0;
+    const auto ask = [&]() -> Task<void> {
+      const Statement statement = reading("SELECT pg_sleep(0.001)");
+      for (int i = 0; i < 20; ++i) {
+        std::ignore = co_await one.run(nullptr, statement, patient());
+        // While the thread waits for this, all connections end.
+        if (++answers == 4 * kAskers) sql().run(kEndOtherSessions);
+      }
+      ++finished;
+    };
     net::TaskGroup group;
-    for (int i = 0; i < kAskers; ++i) group.spawn(ask(one, answered));
-    const auto cut = [&]() -> Task<void> {
-      co_await net::sleep_for(executor(), 20ms);
-      sql().run(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid "
-          "<> pg_backend_pid()");
+    for (int i = 0; i < kAskers; ++i) group.spawn(ask());
+    const auto all_finished = [&]() -> Task<void> {
       const Deadline deadline = deadline_in(20s);
-      while (answered < kAskers && std::chrono::steady_clock::now() < deadline)
+      while (finished < kAskers && std::chrono::steady_clock::now() < deadline)
         co_await net::sleep_for(executor(), 5ms);
     };
-    run(cut());
-    ASSERT_EQ(answered, kAskers) << "round " << round;
+    run(all_finished());
+    ASSERT_EQ(finished, kAskers) << "round " << round;
     run(group.join());
   }
 }
