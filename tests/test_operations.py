@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from support import settings
+from support.relay import Relay
 from support.server import wait_until
 from support.terminal import Terminal
 
@@ -452,3 +453,12 @@ def test_a_killed_server_is_waited_for(new_server):
     key = re.search(r"tk_[A-Za-z0-9_-]{43}", terminal.text).group()
     assert own.with_key(key).get("/v1/tenant")["slug"] == slug
     own.stop()
+
+
+def test_a_server_that_goes_away_when_the_tenant_is_made_is_waited_for(server):
+    slug = fresh("at-the-end")
+    with Relay(server.port, '"status":"succeeded"', refused=2) as relay:
+        done = server.cli("tenant", "create", slug, "--pack", "tekup", "--tier", "schema", "--storage", "none", env={"ROWHOUSE_URL": relay.url})
+    assert relay.refused == 2 and "trying again" in done.stderr
+    key = re.search(r"tk_[A-Za-z0-9_-]{43}", done.stdout).group()
+    assert server.with_key(key).get("/v1/tenant")["slug"] == slug

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/event_stream.h"
@@ -123,6 +124,20 @@ class Watch {
 Result<WatchEnd> watch_operation(const ApiClient& client, const Terminal& terminal, const std::string& id,
                                  OnPause on_pause) {
   return Watch(client, terminal, id, on_pause).run();
+}
+
+Result<ApiReply> get_patiently(const ApiClient& client, const Terminal& terminal, const std::string& path) {
+  const Interrupts interrupts;
+  const auto began = Clock::now();
+  bool told = false;
+  while (true) {
+    auto reply = client.call("GET", path);
+    const bool again = !reply.ok() && may_pass(reply.error()) && Clock::now() - began < kPatience;
+    if (!again || interrupts.arrived()) return reply;
+    if (!std::exchange(told, true))
+      terminal.err << "The server does not answer; trying again.\n" << std::flush;
+    std::this_thread::sleep_for(kPollEvery);
+  }
 }
 
 std::string operation_path(const std::string& id) { return path_of("/v1/operations", {id}); }

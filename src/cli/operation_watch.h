@@ -26,6 +26,10 @@ enum class OnPause { stay, stop };
 Result<WatchEnd> watch_operation(const ApiClient& client, const Terminal& terminal, const std::string& id,
                                  OnPause on_pause);
 
+// GET of what an ended operation has made: asked again while the server does not answer, as the watching
+// does.
+Result<ApiReply> get_patiently(const ApiClient& client, const Terminal& terminal, const std::string& path);
+
 // "/v1/operations/ID"
 std::string operation_path(const std::string& id);
 // What to tell somebody who leaves: how to come back.

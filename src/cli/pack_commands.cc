@@ -142,7 +142,8 @@ Result<ExitCode> install_pack(Invocation& invocation) {
 }
 
 Result<void> tell_failed(const Invocation& invocation, const ApiClient& client, const std::string& id) {
-  TRY(const auto failed, client.call("GET", operation_path(id) + "/targets?status=failed"));
+  TRY(const auto failed,
+      get_patiently(client, invocation.terminal(), operation_path(id) + "/targets?status=failed"));
   const json::Value* data = failed.body.find("data");
   if (data == nullptr || data->as_array() == nullptr) return {};
   const Terminal& terminal = invocation.terminal();

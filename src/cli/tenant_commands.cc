@@ -194,11 +194,16 @@ Result<ExitCode> follow_creation(const Invocation& invocation, const ApiClient& 
     return paused ? ExitCode::failed : ExitCode::interrupted;
   }
   if (!operation_succeeded(end.operation)) return operation_failure(end.operation);
-  TRY(const auto tenant, client.call("GET", path_of(kTenants, {text_of(end.operation, "tenant_id")})));
+  const std::string path = path_of(kTenants, {text_of(end.operation, "tenant_id")});
+  auto tenant = get_patiently(client, invocation.terminal(), path);
+  if (!tenant.ok()) {
+    TRY_DO(leave_creation(invocation, begun, operation));  // the tenant is there, and so must be its key
+    return std::move(tenant).error();
+  }
   const json::Value* output = end.operation.find("output");
   const json::Value* sample_rows = output == nullptr ? nullptr : output->find("sample_rows");
   json::Value created;
-  created.set("tenant", tenant.body);
+  created.set("tenant", tenant->body);
   created.set("api_key", text_of(begun, "api_key"));
   created.set("sample_rows", sample_rows == nullptr ? json::Value(0) : *sample_rows);
   return show_created(invocation, created);
