@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "tenancy/pack_upgrade_impl.h"
+#include "tenancy/scratch_check.h"
 
 namespace rowhouse::tenancy {
 
@@ -257,6 +258,10 @@ Task<Result<std::vector<std::string>>> PackUpgrades::catch_up(CallOptions option
     packs.push_back(pack);
   }
   co_return packs;
+}
+
+Task<Result<void>> PackUpgrades::clear_up(CallOptions options) {
+  return sweep_scratch_databases(impl_->cluster, options);
 }
 
 }  // namespace rowhouse::tenancy

@@ -118,6 +118,9 @@ class PackUpgrades {
   Task<Result<DriftReport>> drift(std::string pack, DriftReading reading, CallOptions options);
   // Starts what brings tenants up that were left behind and can be reached again. Returns the packs.
   Task<Result<std::vector<std::string>>> catch_up(CallOptions options);
+  // Drops the databases in which a check was interrupted for good, such as one that was cancelled after a
+  // crash.
+  Task<Result<void>> clear_up(CallOptions options);
 
  private:
   struct Impl;

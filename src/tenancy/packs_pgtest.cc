@@ -246,15 +246,28 @@ TEST_F(Packs, SampleDataMustFitItsTable) {
               ElementsAre("sample-data-column sample/leads.csv", "sample-data-tenant-id sample/leads.csv"));
 }
 
-TEST_F(Packs, LeftoversOfADeadServerAreSweptAndRecentOnesAreNot) {
-  const std::string now = value("SELECT floor(extract(epoch FROM now()))::bigint", "postgres");
-  server_sql("CREATE DATABASE rowhouse_check_1000000000_00ff", "postgres");
-  server_sql("CREATE DATABASE rowhouse_check_" + now + "_00ff", "postgres");
-  EXPECT_THAT(check(fixture::bundle()), IsEmpty());
-  EXPECT_EQ(value("SELECT string_agg(datname, ',') FROM pg_database WHERE datname LIKE 'rowhouse_check_%'",
-                  "postgres"),
-            "rowhouse_check_" + now + "_00ff");
-  server_sql("DROP DATABASE rowhouse_check_" + now + "_00ff", "postgres");
+TEST_F(Packs, LeftoversOfADeadServerAreSweptAndThoseInUseAreNot) {
+  const std::string recent =
+      "rowhouse_check_" + value("SELECT floor(extract(epoch FROM now()))::bigint", "postgres") + "_00ff";
+  const std::string abandoned = "rowhouse_check_1000000000_00ff", in_use = "rowhouse_check_1000000001_00ff";
+  for (const std::string& name : {recent, abandoned, in_use})
+    server_sql("CREATE DATABASE " + name, "postgres");
+  constexpr auto kNames =
+      "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE "
+      "'rowhouse_check_%'";
+  {
+    testing::BlockingSql somebody(testing::superuser(in_use));
+    EXPECT_THAT(check(fixture::bundle()), IsEmpty());
+    EXPECT_EQ(value(kNames, "postgres"), in_use + "," + recent);
+  }
+  const Deadline deadline =
+      deadline_in(std::chrono::seconds(30));  // until the server has noticed that somebody is gone
+  while (value(kNames, "postgres") != recent && std::chrono::steady_clock::now() < deadline) {
+    const auto cleared = run(upgrades().clear_up(testing::patient()));
+    ASSERT_TRUE(cleared.ok()) << cleared.error().message;
+  }
+  EXPECT_EQ(value(kNames, "postgres"), recent);
+  server_sql("DROP DATABASE " + recent, "postgres");
 }
 
 TEST_F(Packs, InstallMakesTemplateAndPoolAndIsIdempotent) {

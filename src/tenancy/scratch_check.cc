@@ -26,7 +26,8 @@ constexpr std::string_view kOtherSchema = "rowhouse_other_schema";
 constexpr std::size_t kMaxForeignChanges = 20;
 constexpr std::size_t kRandomBytes = 6;
 
-// The name tells when the check began; nobody checks for an hour.
+// The name tells when the check began. Who checks is connected all the time, but for the moments in which the
+// database is made and dropped: one that is not new and has no session belongs to a process that is dead.
 constexpr std::string_view kNewNameSql =
     "SELECT 'rowhouse_check_' || pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.now()))::bigint "
     "|| '_'";
@@ -34,7 +35,8 @@ constexpr std::string_view kLeftoversSql = R"sql(
 SELECT d.datname FROM pg_catalog.pg_database d
  WHERE d.datname ~ '^rowhouse_check_[0-9]{9,12}_[0-9a-f]+$'
    AND pg_catalog.split_part(d.datname, '_', 3)::bigint
-       < pg_catalog.date_part('epoch', pg_catalog.now()) - 3600
+       < pg_catalog.date_part('epoch', pg_catalog.now()) - 300
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
 )sql";
 
 // Everything outside the schemas $1 and $2 that a migration could make, change or drop; a change shows as
@@ -291,8 +293,10 @@ Task<Result<Findings>> check_in_database(const Cluster& cluster, const std::stri
   co_return co_await check_in(session, bundle, upgrade, options);
 }
 
-// Databases that a check left behind when its server died.
-Task<Result<void>> sweep(const Cluster& cluster, pg::Session& administrator, CallOptions options) {
+}  // namespace
+
+Task<Result<void>> sweep_scratch_databases(const Cluster& cluster, CallOptions options) {
+  CO_TRY(auto administrator, co_await cluster.administrator(kMaintenanceDatabase, options));
   const pg::Statement query(std::string(kLeftoversSql), pg::Params(), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto leftovers, co_await administrator.query(query, options));
   for (std::size_t row = 0; row < leftovers.size(); ++row) {
@@ -301,11 +305,9 @@ Task<Result<void>> sweep(const Cluster& cluster, pg::Session& administrator, Cal
   co_return Result<void>();
 }
 
-}  // namespace
-
 Task<Result<std::string>> new_scratch_name(const Cluster& cluster, CallOptions options) {
+  CO_TRY_DO(co_await sweep_scratch_databases(cluster, options));
   CO_TRY(auto administrator, co_await cluster.administrator(kMaintenanceDatabase, options));
-  CO_TRY_DO(co_await sweep(cluster, administrator, options));
   const pg::Statement query(std::string(kNewNameSql), pg::Params(), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await administrator.query(query, options));
   co_return std::string(rows.text(0, 0)) + to_hex(crypto::random_bytes(kRandomBytes));

@@ -21,7 +21,10 @@ struct ScratchUpgrade {
   Contract contract = Contract::refused;
 };
 
-// A new name for such a database. Databases that checks of dead processes left behind are dropped.
+// Drops the databases that checks of dead processes left behind, five minutes after they were begun.
+Task<Result<void>> sweep_scratch_databases(const Cluster& cluster, CallOptions options);
+
+// A new name for such a database; sweeps first.
 Task<Result<std::string>> new_scratch_name(const Cluster& cluster, CallOptions options);
 
 // Makes the database and drops it again, unless the process dies: whoever wants to clear up then keeps the

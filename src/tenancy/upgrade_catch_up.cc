@@ -31,11 +31,18 @@ Task<void> UpgradeCatchUp::look() {
     for (const std::string& pack : *started) {
       log_.write(observe::Level::info, "pack_catching_up", {{"pack", pack}});
     }
-  } else if (started.error().code != ErrorCode::cancelled &&
-             started.error().code != ErrorCode::database_unavailable) {
-    log_.write_error("pack_not_caught_up", started.error());
+  } else {
+    tell("pack_not_caught_up", started.error());
   }
+  const auto cleared = co_await upgrades_.clear_up(options);
+  if (!cleared.ok()) tell("checks_not_cleared_up", cleared.error());
   look_later();
+}
+
+// Not when the server stops or PostgreSQL is away: others say so.
+void UpgradeCatchUp::tell(std::string_view event, const Error& error) const {
+  if (error.code == ErrorCode::cancelled || error.code == ErrorCode::database_unavailable) return;
+  log_.write_error(event, error);
 }
 
 Task<void> UpgradeCatchUp::stop() {

@@ -1,10 +1,12 @@
-// Goes on looking for databases that an upgrade had to leave behind, and brings them up when they are back.
+// Goes on looking for databases that an upgrade had to leave behind, and brings them up when they are back;
+// and for those of checks whose process died.
 //
 // In one worker of each node. Belongs to the executor's thread; stop() before it is destroyed.
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <string_view>
 
 #include "base/call.h"
 #include "base/task.h"
@@ -28,6 +30,7 @@ class UpgradeCatchUp {
  private:
   void look_later();
   Task<void> look();
+  void tell(std::string_view event, const Error& error) const;
 
   net::Executor& executor_;
   PackUpgrades& upgrades_;
