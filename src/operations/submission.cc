@@ -4,7 +4,7 @@
 #include "operations/engine_impl.h"
 #include "operations/nap.h"
 #include "operations/step_run.h"
-#include "pg/effect_name.h"
+#include "pg/statement_effect.h"
 
 namespace rowhouse::operations {
 namespace {

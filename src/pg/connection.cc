@@ -19,6 +19,8 @@ Error connection_error(std::string_view text) {
       .with_detail(std::string(kServerMessage), std::string(trim(text)));
 }
 
+Error cancelled_error() { return Error(ErrorCode::cancelled, "the caller went away"); }
+
 namespace {
 
 // "-c name=value" with the escapes that libpq's `options` wants (backslash before space and backslash).

@@ -72,6 +72,7 @@ Error context_refused(const Error& answer);
 
 // Error for a connection that cannot be made or was lost. `text` is libpq's; it never holds the password.
 Error connection_error(std::string_view text);
+Error cancelled_error();  // the caller went away
 
 // libpq's parallel arrays of keywords and values; kept alive while PQconnectStartParams reads them.
 class ConnectKeywords {

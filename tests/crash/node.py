@@ -43,8 +43,9 @@ class Node(Server):
     def trail(self, plan=None):
         """[(point, action)] in their order, of one plan or since the last forget_trail()."""
         path = self.directory / "trail"
-        lines = path.read_text().splitlines() if path.exists() else []
-        split = [line.split("\t") for line in lines]
+        text = path.read_text() if path.exists() else ""
+        # A line that is just being written may be seen in part where it crosses into the next page of the file.
+        split = [line.split("\t") for line in text[:text.rfind("\n") + 1].splitlines()]
         return [(point, action) for name, point, action in split if plan in (None, name)]
 
     def forget_trail(self):

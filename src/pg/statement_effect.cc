@@ -1,4 +1,4 @@
-#include "pg/effect_name.h"
+#include "pg/statement_effect.h"
 
 #include <algorithm>
 #include <array>
@@ -58,6 +58,14 @@ std::string effect_name(std::string_view sql) {
   while (holds(kModifiers, object)) object = next_word(sql);
   if (holds(kObjects, object)) name += " " + object;
   return name;
+}
+
+Task<Result<Rows>> watched(Task<Result<Rows>> statement, std::string name, EffectGuard& guard) {
+  CO_TRY_DO(co_await guard.around(EffectGuard::Moment::before, name));
+  Result<Rows> outcome = co_await statement;
+  if (!outcome.ok()) co_return outcome;
+  CO_TRY_DO(co_await guard.around(EffectGuard::Moment::after, name));
+  co_return outcome;
 }
 
 }  // namespace rowhouse::pg

@@ -1,4 +1,4 @@
-#include "pg/effect_name.h"
+#include "pg/statement_effect.h"
 
 #include <gtest/gtest.h>
 
