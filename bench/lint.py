@@ -85,6 +85,8 @@ def make_schema(pool, platform, number, script, tenant_id, original):
         cursor.execute(script.replace(MARK, name).replace(SUFFIX, f"_{number}"))
         cursor.execute("INSERT INTO rowhouse.pack_migrations (schema_name, pack, number, name, checksum) SELECT %s, pack, number,"
                        " name, checksum FROM rowhouse.pack_migrations WHERE schema_name = %s", (name, original))
+        cursor.execute("INSERT INTO rowhouse.row_rules (schema_name, rules) SELECT %s, rules FROM rowhouse.row_rules"
+                       " WHERE schema_name = %s", (name, original))
     with platform.cursor() as cursor:
         cursor.execute("INSERT INTO platform.tenants (id, slug, name, pack, plan, status, tier) SELECT %s, %s, %s, pack, plan,"
                        " 'active', tier FROM platform.tenants WHERE id = %s", (str(one), f"copy-{number}", name, tenant_id))

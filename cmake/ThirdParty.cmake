@@ -6,9 +6,15 @@ find_package(OpenSSL 3.0 REQUIRED)
 find_package(PostgreSQL 15 REQUIRED)
 find_package(CURL 7.88 REQUIRED)
 find_package(GTest REQUIRED)
+# libsodium has no CMake package of its own.
+find_path(SODIUM_INCLUDE_DIR sodium.h REQUIRED)
+find_library(SODIUM_LIBRARY sodium REQUIRED)
+add_library(rowhouse_sodium INTERFACE)
+target_include_directories(rowhouse_sodium SYSTEM INTERFACE "${SODIUM_INCLUDE_DIR}")
+target_link_libraries(rowhouse_sodium INTERFACE "${SODIUM_LIBRARY}")
 
 # What a module may use, beyond what every module may use. A module that is not listed needs nothing more.
 set(ROWHOUSE_LIBRARIES_EVERYWHERE fmt::fmt Boost::headers Threads::Threads)
 set(ROWHOUSE_LIBRARIES_net OpenSSL::SSL OpenSSL::Crypto CURL::libcurl)
-set(ROWHOUSE_LIBRARIES_crypto OpenSSL::Crypto)
+set(ROWHOUSE_LIBRARIES_crypto OpenSSL::Crypto rowhouse_sodium)
 set(ROWHOUSE_LIBRARIES_pg PostgreSQL::PostgreSQL OpenSSL::Crypto)

@@ -160,7 +160,7 @@ REFUSED = [
     "ALTER TABLE app.leads ALTER tenant_id DROP NOT NULL", "ALTER VIEW app.open_leads SET (security_invoker = false)", "DROP VIEW app.open_leads",
     "DROP TABLE app.leads", "TRUNCATE app.leads", "DROP SCHEMA app CASCADE", "DROP DATABASE rowhouse_pool_tekup", "COMMENT ON TABLE app.leads IS 'x'",
     "ALTER DEFAULT PRIVILEGES FOR ROLE tenant_owner GRANT ALL ON TABLES TO PUBLIC", "CLUSTER app.leads",
-    "REINDEX TABLE app.leads", "REFRESH MATERIALIZED VIEW app.open_leads", "SELECT * FROM rowhouse.pack_migrations", "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()",
+    "REINDEX TABLE app.leads", "REFRESH MATERIALIZED VIEW app.open_leads", "SELECT * FROM rowhouse.pack_migrations", "SELECT * FROM rowhouse.row_rules", "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()",
     "SECURITY LABEL ON TABLE app.leads IS 'x'", "SELECT app.keep_row_times()", "SELECT rowhouse.grant_runtime('tenant_service')",
     "UPDATE pg_catalog.pg_class SET relrowsecurity = false", "DELETE FROM pg_catalog.pg_policy", "UPDATE pg_catalog.pg_authid SET rolsuper = true",
     "INSERT INTO pg_catalog.pg_auth_members VALUES (1, 2, 3, true)",

@@ -121,7 +121,7 @@ def test_packs_and_status(server):
     for name in settings.PACKS:
         assert name in server.cli("pack", "list").stdout
     shown = server.cli("pack", "show", "tekup").stdout
-    assert "custom_fields" in shown and "1.0.0" in shown
+    assert "custom_fields" in shown and "1.1.0" in shown
     server.cli("pack", "show", "nothing", expect=3)
     status = server.cli("status").stdout
     assert "PostgreSQL" in status and "rowhouse_platform" in status

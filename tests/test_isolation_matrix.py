@@ -15,18 +15,30 @@ from support.api import Api, text_of
 from support.matrix import Duel, attacks_on
 
 METHODS = ("get", "post", "put", "patch", "delete")
-OPEN_ROUTES = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}", "/docs/{file}"}
+OPEN_ROUTES = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{asset}", "/docs/{file}", "/v1/auth/login", "/v1/auth/refresh",
+               "/v1/auth/logout", "/.well-known/jwks.json", "/.well-known/openid-configuration"}
 # What docs promise; the document must not forget any.
 CONTROL_PLANE = {
     ("GET", "/v1/tenants"), ("POST", "/v1/tenants"), ("GET", "/v1/tenants/{tenant}"), ("PATCH", "/v1/tenants/{tenant}"),
     ("DELETE", "/v1/tenants/{tenant}"), ("POST", "/v1/tenants/{tenant}/suspend"), ("POST", "/v1/tenants/{tenant}/resume"),
     ("GET", "/v1/tenants/{tenant}/keys"), ("POST", "/v1/tenants/{tenant}/keys"),
-    ("DELETE", "/v1/tenants/{tenant}/keys/{key}"), ("GET", "/v1/packs"), ("GET", "/v1/packs/{pack}"), ("POST", "/v1/packs"),
+    ("DELETE", "/v1/tenants/{tenant}/keys/{key}"), ("POST", "/v1/tenants/{tenant}/keys/{key}/rotate"),
+    ("GET", "/v1/service-keys"), ("POST", "/v1/service-keys"), ("DELETE", "/v1/service-keys/{key}"),
+    *[(method, f"/v1/tenants/{{tenant}}/{kind}") for method in ("GET", "POST") for kind in ("users", "roles")],
+    *[(method, f"/v1/tenants/{{tenant}}/{item}") for method in ("GET", "PATCH", "DELETE") for item in ("users/{user}", "roles/{role}")],
+    ("GET", "/v1/tenants/{tenant}/sessions"), ("DELETE", "/v1/tenants/{tenant}/sessions/{session}"),
+    ("GET", "/v1/platform/users"), ("POST", "/v1/platform/users"), ("POST", "/v1/platform/password"),
+    *[(method, "/v1/platform/users/{user}") for method in ("GET", "PATCH", "DELETE")],
+    ("GET", "/v1/token-keys"), ("POST", "/v1/token-keys"), ("GET", "/v1/platform/sessions"), ("DELETE", "/v1/platform/sessions/{session}"),
+    ("GET", "/v1/packs"), ("GET", "/v1/packs/{pack}"), ("POST", "/v1/packs"),
     ("GET", "/v1/operations"), ("GET", "/v1/operations/{operation}"), ("GET", "/v1/operations/{operation}/events"),
     *[("POST", f"/v1/operations/{{operation}}/{verb}") for verb in ("cancel", "pause", "resume", "retry")],
     ("GET", "/v1/operations/{operation}/targets"), ("GET", "/v1/packs/{pack}/drift"),
     ("GET", "/v1/status"), ("GET", "/v1/context-keys"), ("POST", "/v1/context-keys"),
 }
+
+
+OTHER_IDS = ("verification", "operation", "user", "role", "session")
 
 
 def operations(document):
@@ -70,7 +82,8 @@ def test_the_document_has_every_verb_of_every_resource(admin, documents):
             expected |= {verbs[verb] for verb in resource["operations"]} | {("GET", f"/v1/data/{name}/{{id}}")}
         expected |= {("POST", f"/v1/rpc/{name}") for name in admin.get(f"/v1/packs/{pack}")["functions"]}
         assert expected <= routes, expected - routes
-        assert all(route in expected or route[1].startswith("/v1/export/") for route in routes), routes - expected
+        of_packs = {route for route in routes if route[1].startswith(("/v1/data/", "/v1/rpc/", "/v1/import/"))}
+        assert of_packs <= expected, of_packs - expected
 
 
 @pytest.mark.parametrize("tier", settings.TIERS)
@@ -109,6 +122,8 @@ def test_answers_have_the_form_of_the_document(admin, documents, pack):
     for method, path, operation in operations(document):
         if method != "GET" or operation["x-rowhouse-audience"] != "tenant" or path.startswith("/v1/export/"):
             continue
+        if operation["tags"][0] in ("Sign-in", "People"):
+            continue  # test_identity.py asks them, as a person
         if "{id}" in path:
             rows = tenant.api.get(path.replace("/{id}", "?limit=1"))["data"]
             answer = tenant.api.get(path.replace("{id}", str(rows[0]["id"])))
@@ -174,7 +189,7 @@ def test_control_plane_with_tenant_keys(server, admin, documents):
             seen = set()
             for names in places:
                 concrete = path
-                for name, value in {**names, "{verification}": names["{key}"], "{operation}": names["{key}"]}.items():
+                for name, value in {**names, **{f"{{{kind}}}": names["{key}"] for kind in OTHER_IDS}}.items():
                     concrete = concrete.replace(name, value)
                 assert "{" not in concrete, f"do not know how to fill {path}"
                 seen.add(text_of(Api(server.url, headers).call(method, concrete, (401, 403), **body)))

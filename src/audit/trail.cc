@@ -102,10 +102,16 @@ std::string_view security_event_name(SecurityEventKind kind) {
       return "INVALID_TENANT_ACCESS";
     case SecurityEventKind::feature_access_denied:
       return "FEATURE_ACCESS_DENIED";
+    case SecurityEventKind::permission_denied:
+      return "PERMISSION_DENIED";
     case SecurityEventKind::rate_limit_exceeded:
       return "RATE_LIMIT_EXCEEDED";
     case SecurityEventKind::validation_error:
       return "VALIDATION_ERROR";
+    case SecurityEventKind::login_failed:
+      return "LOGIN_FAILED";
+    case SecurityEventKind::refresh_token_reused:
+      return "REFRESH_TOKEN_REUSED";
   }
   return "INVALID_TENANT_ACCESS";
 }
@@ -114,9 +120,12 @@ Severity severity_of(SecurityEventKind kind) {
   switch (kind) {
     case SecurityEventKind::invalid_tenant_access:
     case SecurityEventKind::validation_error:
+    case SecurityEventKind::refresh_token_reused:
       return Severity::high;
     case SecurityEventKind::feature_access_denied:
+    case SecurityEventKind::permission_denied:
     case SecurityEventKind::rate_limit_exceeded:
+    case SecurityEventKind::login_failed:
       return Severity::medium;
   }
   return Severity::high;

@@ -47,11 +47,14 @@ void append_parameters(pg::Params& params, const Change& change);
 enum class SecurityEventKind {
   invalid_tenant_access,
   feature_access_denied,
+  permission_denied,
   rate_limit_exceeded,
-  validation_error
+  validation_error,
+  login_failed,
+  refresh_token_reused
 };
 std::string_view security_event_name(SecurityEventKind kind);  // "INVALID_TENANT_ACCESS"
-Severity severity_of(SecurityEventKind kind);                  // high, medium, medium, high
+Severity severity_of(SecurityEventKind kind);  // high, medium, medium, medium, high, medium, high
 
 struct SecurityEvent {
   explicit SecurityEvent(SecurityEventKind event_kind) : kind(event_kind) {}

@@ -8,6 +8,12 @@ namespace {
 TEST(Trail, SeveritiesOfSecurityEvents) {
   EXPECT_EQ(severity_of(SecurityEventKind::invalid_tenant_access), Severity::high);
   EXPECT_EQ(severity_of(SecurityEventKind::feature_access_denied), Severity::medium);
+  EXPECT_EQ(severity_of(SecurityEventKind::permission_denied), Severity::medium);
+  EXPECT_EQ(security_event_name(SecurityEventKind::permission_denied), "PERMISSION_DENIED");
+  EXPECT_EQ(severity_of(SecurityEventKind::login_failed), Severity::medium);
+  EXPECT_EQ(security_event_name(SecurityEventKind::login_failed), "LOGIN_FAILED");
+  EXPECT_EQ(severity_of(SecurityEventKind::refresh_token_reused), Severity::high);
+  EXPECT_EQ(security_event_name(SecurityEventKind::refresh_token_reused), "REFRESH_TOKEN_REUSED");
   EXPECT_EQ(severity_of(SecurityEventKind::rate_limit_exceeded), Severity::medium);
   EXPECT_EQ(severity_of(SecurityEventKind::validation_error), Severity::high);
   EXPECT_EQ(security_event_name(SecurityEventKind::rate_limit_exceeded), "RATE_LIMIT_EXCEEDED");

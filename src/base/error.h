@@ -27,6 +27,7 @@ namespace rowhouse {
   X(tenant_suspended, 403, "The tenant is suspended")                      \
   X(tenant_mismatch, 403, "The request names another tenant")              \
   X(feature_missing, 403, "The plan does not include this feature")        \
+  X(permission_missing, 403, "The caller lacks this permission")           \
   X(forbidden, 403, "The credential may not do this")                      \
   X(not_found, 404, "There is no such object")                             \
   X(unknown_resource, 404, "There is no such resource")                    \

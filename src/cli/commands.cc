@@ -55,4 +55,20 @@ std::optional<std::string> ask(const Terminal& terminal, std::string_view questi
   return std::string(trim(line));
 }
 
+Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret,
+                              std::string_view what) {
+  const Terminal& terminal = invocation.terminal();
+  if (invocation.has("key-file")) {
+    TRY_DO(write_secret_file(invocation.value("key-file"), secret));
+    terminal.err << fmt::format("The {} is in {} (only you can read it).\n", what,
+                                invocation.value("key-file"));
+    return {};
+  }
+  if (invocation.json()) return {};
+  terminal.out << '\n' << styled(terminal, Style::bold, secret) << '\n';
+  terminal.err << fmt::format(
+      "This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n", what);
+  return {};
+}
+
 }  // namespace rowhouse::cli

@@ -14,6 +14,8 @@ namespace rowhouse::cli {
 
 std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
+std::vector<Command> service_key_commands();
+std::vector<Command> people_commands();
 std::vector<Command> operation_commands();
 std::vector<Command> pack_commands();
 std::vector<Command> data_commands();
@@ -21,6 +23,7 @@ std::vector<Command> status_commands();
 std::vector<Command> lint_commands();
 std::vector<Command> verify_commands();
 std::vector<Command> context_key_commands();
+std::vector<Command> token_key_commands();
 
 // --json, which every command that prints an answer offers.
 Option json_option();
@@ -30,6 +33,9 @@ ExitCode print_json(const Terminal& terminal, const json::Value& body);
 Result<std::string> read_text_argument(const Terminal& terminal, const std::string& argument);
 // Writes a secret to a new file that only its owner may read. Error: conflict if the file is there already.
 Result<void> write_secret_file(const std::string& path, std::string_view secret);
+// Shows a credential once: on the terminal, or in the file that --key-file names; with --json it is in the
+// answer already.
+Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret, std::string_view what);
 // Asks on the terminal and reads one line; nullopt at the end of the input.
 std::optional<std::string> ask(const Terminal& terminal, std::string_view question);
 

@@ -96,23 +96,6 @@ Result<std::string> storage_choice(const Invocation& invocation) {
   return choose(terminal, "Where shall this tenant keep its files?", choices, choices.size() - 1);
 }
 
-// The credential is shown once: here, or in the file that was asked for.
-Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret,
-                              std::string_view what) {
-  const Terminal& terminal = invocation.terminal();
-  if (invocation.has("key-file")) {
-    TRY_DO(write_secret_file(invocation.value("key-file"), secret));
-    terminal.err << fmt::format("The {} is in {} (only you can read it).\n", what,
-                                invocation.value("key-file"));
-    return {};
-  }
-  if (invocation.json()) return {};
-  terminal.out << '\n' << styled(terminal, Style::bold, secret) << '\n';
-  terminal.err << fmt::format(
-      "This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n", what);
-  return {};
-}
-
 // The pack that was named, or the only one there is; on a terminal it may be chosen from a menu.
 Result<std::string> pack_choice(const Invocation& invocation, const ApiClient& client) {
   if (invocation.has("pack")) return invocation.value("pack");
@@ -467,46 +450,6 @@ Command delete_command() {
   return command;
 }
 
-// ---- keys
-
-Result<ExitCode> create_key(Invocation& invocation) {
-  TRY(const auto client, ApiClient::create(invocation));
-  json::Value body{json::Object{}};
-  body.set("name", json::Value(invocation.has("name") ? invocation.value("name") : "cli"));
-  copy_option(invocation, "expires-at", "expires_at", body);
-  TRY(const auto reply, client.call("POST", path_of(kTenants, {invocation.argument(0), "keys"}), body));
-  if (invocation.json()) print_json(invocation.terminal(), reply.body);
-  TRY_DO(hand_over_secret(invocation, text_of(reply.body, "secret"), "API key"));
-  return ExitCode::ok;
-}
-
-Result<ExitCode> list_keys(Invocation& invocation) {
-  TRY(const auto client, ApiClient::create(invocation));
-  TRY(const auto reply, client.call("GET", path_of(kTenants, {invocation.argument(0), "keys"})));
-  if (invocation.json()) return print_json(invocation.terminal(), reply.body);
-  Table table;
-  for (const char* title : {"ID", "NAME", "HINT", "CREATED", "LAST USED", "EXPIRES", "REVOKED"})
-    table.column(title);
-  const json::Value* data = reply.body.find("data");
-  if (data != nullptr && data->as_array() != nullptr) {
-    for (const json::Value& key : *data->as_array()) {
-      table.row({text_of(key, "id"), text_of(key, "name"), text_of(key, "hint"),
-                 text_of(key, "created_at").substr(0, 10), text_of(key, "last_used_at").substr(0, 16),
-                 text_of(key, "expires_at").substr(0, 16), text_of(key, "revoked_at").substr(0, 16)});
-    }
-  }
-  table.print(invocation.terminal(), "This tenant has no keys.");
-  return ExitCode::ok;
-}
-
-Result<ExitCode> revoke_key(Invocation& invocation) {
-  TRY(const auto client, ApiClient::create(invocation));
-  TRY(const auto reply,
-      client.call("DELETE", path_of(kTenants, {invocation.argument(0), "keys", invocation.argument(1)})));
-  invocation.terminal().err << "The key is revoked.\n";
-  return ExitCode::ok;
-}
-
 }  // namespace
 
 std::vector<Command> tenant_commands() {
@@ -519,44 +462,6 @@ std::vector<Command> tenant_commands() {
           simple_command("resume", "Serve a suspended tenant again",
                          [](Invocation& invocation) { return change_status(invocation, "resume"); }),
           delete_command()};
-}
-
-std::vector<Command> key_commands() {
-  Command create;
-  create.name = "key create";
-  create.summary = "Make another API key for a tenant";
-  create.arguments = {slug_argument()};
-  create.options = {{"name", "NAME", "What it is for (default: cli)"},
-                    {"expires-at", "TIME", "When it ends, as 2027-01-31T00:00:00Z (default: never)"},
-                    {"key-file",
-                     "FILE",
-                     "Write it to this new file (mode 0600) instead of showing it",
-                     {},
-                     Completion::file},
-                    json_option()};
-  create.examples = {
-      {"rowhouse key create acme-corp --name production --key-file acme.key", "shown nowhere else"}};
-  create.talks = Talks::to_control_plane;
-  create.run = create_key;
-
-  Command list;
-  list.name = "key list";
-  list.summary = "List a tenant's API keys (their secrets are not kept)";
-  list.arguments = {slug_argument()};
-  list.options = {json_option()};
-  list.examples = {{"rowhouse key list acme-corp", "with the last use of each"}};
-  list.talks = Talks::to_control_plane;
-  list.run = list_keys;
-
-  Command revoke;
-  revoke.name = "key revoke";
-  revoke.summary = "Refuse an API key from now on";
-  revoke.arguments = {slug_argument(), {"KEY", "the key's id; `rowhouse key list` shows it"}};
-  revoke.examples = {
-      {"rowhouse key revoke acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "at once, on every node"}};
-  revoke.talks = Talks::to_control_plane;
-  revoke.run = revoke_key;
-  return {create, list, revoke};
 }
 
 }  // namespace rowhouse::cli

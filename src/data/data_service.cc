@@ -36,13 +36,6 @@ std::string_view verb_name(Verb verb) {
   return {};
 }
 
-Result<void> require_operation(const TenantContext& context, const std::string& operation) {
-  if (context.allows(operation)) return {};
-  return Error(ErrorCode::feature_missing,
-               "the plan \"" + context.plan().title + "\" does not include " + operation)
-      .with_detail("operation", operation);
-}
-
 // The methods that the path of a verb offers for this resource, for the header Allow of a 405.
 std::string offered_methods(const Resource& resource, Verb verb) {
   using Offer = std::pair<Verb, std::string_view>;
@@ -70,7 +63,7 @@ Result<void> require_verb(const TenantContext& context, const Resource& resource
                  resource.name + " does not offer " + std::string(verb_name(verb)) + " rows")
         .with_detail("allow", offered_methods(resource, verb));
   }
-  return require_operation(context, found->second);
+  return context.require(found->second);
 }
 
 Result<Target> find_resource(const TenantContext& context, std::string_view name) {
@@ -313,7 +306,7 @@ Task<Result<Reply>> DataService::call(const TenantContext& context, std::string_
                                                      "\"");
   }
   const tenancy::Function& function = found->second;
-  CO_TRY_DO(require_operation(context, function.operation));
+  CO_TRY_DO(context.require(function.operation));
   CO_TRY(const auto arguments, parse_arguments(function, body));
   const CallStatement statement = build_call(function, context.tenant().placement.schema, arguments);
   auto rows = co_await impl_->database.run(context, statement.statement, options);

@@ -25,6 +25,11 @@ constexpr std::string_view kUndefinedOperator = "42883";
 constexpr std::string_view kNumberOutOfRange = "22003";
 constexpr std::string_view kTooLong = "22001";
 
+constexpr std::string_view kDenied = "42501";
+// The policy of a row rule, as PostgreSQL names it when a row breaks it.
+constexpr std::string_view kRowRulePolicy = "rowhouse_role";
+constexpr std::string_view kExistingRow = "USING";  // … and that it is about the row an upsert would change
+
 Error replaced(Error error, ErrorCode code, std::string message) {
   Error result(code, std::move(message));
   result.details = std::move(error.details);
@@ -68,12 +73,37 @@ std::vector<std::string> blamed_columns(const Error& error, const Constraint* co
   return {std::string(column)};
 }
 
+bool breaks_row_rule(const Error& error) {
+  return error.detail(pg::kSqlState) == kDenied &&
+         error.detail(pg::kServerMessage).find(kRowRulePolicy) != std::string_view::npos;
+}
+
+// A row that the caller would not reach afterwards. What it points at, or collides with, is for them as if it
+// did not exist, or were any other row.
+Error explain_row_rule(Error error, const Resource& resource, const std::string& prefix) {
+  if (error.detail(pg::kServerMessage).find(kExistingRow) != std::string_view::npos) {
+    Error result = replaced(std::move(error), ErrorCode::conflict,
+                            "there is a row with the same " + list_of(resource.natural_key));
+    add_paths(result, resource.natural_key, prefix, "is taken by another row");
+    return result;
+  }
+  if (resource.row_rule && !resource.row_rule->through.empty()) {
+    Error result = replaced(std::move(error), ErrorCode::validation_failed, "the row is not valid");
+    add_paths(result, {resource.row_rule->through}, prefix, "refers to a row that does not exist");
+    return result;
+  }
+  Error result =
+      replaced(std::move(error), ErrorCode::forbidden, "the row would belong to other users alone");
+  if (resource.row_rule) add_paths(result, resource.row_rule->owners, prefix, "does not name you");
+  return result;
+}
+
 }  // namespace
 
 bool is_row_fault(const Error& error) {
   const std::string_view state = error.detail(pg::kSqlState);
   return state.starts_with("22") || state.starts_with("23") || state == kIndexRowTooLong ||
-         state == kRaised || state == kSameRowTwice;
+         state == kRaised || state == kSameRowTwice || breaks_row_rule(error);
 }
 
 const ParameterOrigin* refused_parameter(const Error& error, const std::vector<ParameterOrigin>& origins) {
@@ -90,6 +120,7 @@ bool is_refused_id(const Error& error, const std::vector<ParameterOrigin>& origi
 Error explain_write(Error error, const Resource& resource, const ParameterOrigin* origin,
                     const std::string& prefix) {
   if (!is_row_fault(error)) return error;
+  if (breaks_row_rule(error)) return explain_row_rule(std::move(error), resource, prefix);
   const std::string state(error.detail(pg::kSqlState));
   if (origin != nullptr) {
     const std::string fault = parameter_fault(*origin->column, state);

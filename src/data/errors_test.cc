@@ -63,6 +63,32 @@ TEST_F(ErrorsTest, ConstraintsNameTheirColumns) {
       "validation_failed: the row is not valid |  is not accepted by the database");
 }
 
+TEST_F(ErrorsTest, RowsThatWouldNotBeTheUsers) {
+  const auto refused = [](const std::string& rest) {
+    return refusal(
+        ErrorCode::forbidden,
+        {{pg::kSqlState, "42501"},
+         {pg::kServerMessage, "new row violates row-level security policy \"rowhouse_role\"" + rest}});
+  };
+  EXPECT_TRUE(is_row_fault(refused("")));
+  EXPECT_EQ(shown(explain_write(refused(" for table \"things\""), resource_, nullptr, "/1")),
+            "forbidden: the row would belong to other users alone");
+  tenancy::RowRule& rule = resource_.row_rule.emplace();
+  rule.owners = {"assigned_to", "created_by"};
+  EXPECT_EQ(shown(explain_write(refused(" for table \"things\""), resource_, nullptr, "/1")),
+            "forbidden: the row would belong to other users alone | /1/assigned_to does not name you | "
+            "/1/created_by does not name you");
+  resource_.natural_key = {"name"};
+  EXPECT_EQ(shown(explain_write(refused(" (USING expression) for table \"things\""), resource_, nullptr, "")),
+            "conflict: there is a row with the same name | /name is taken by another row");
+  rule.owners.clear();
+  rule.through = "note";
+  const Error of_nobody =
+      refusal(ErrorCode::validation_failed, {{pg::kSqlState, "23503"}, {pg::kConstraint, "things_parent"}});
+  EXPECT_EQ(shown(explain_write(refused(" for table \"things\""), resource_, nullptr, "")),
+            shown(explain_write(of_nobody, resource_, nullptr, "")));
+}
+
 TEST_F(ErrorsTest, ParametersNameTheirColumn) {
   const std::vector<ParameterOrigin> origins = {ParameterOrigin(0, resource_.find_column("name")),
                                                 ParameterOrigin(1, resource_.find_column("at"))};

@@ -25,13 +25,17 @@ void log_fault(observe::Log& log, const Error& error, const net::HttpRequest& re
              {"server_message", error.detail("server_message")}});
 }
 
-// The security event of a request that authenticated and then asked for what its plan does not include.
-void record_refusal(audit::Trail& trail, const identity::TenantContext& context,
+// The security event of a request that authenticated and then asked for what its plan does not include, or
+// what its principal may not do. `tenant` is null for one of the platform.
+void record_refusal(audit::Trail& trail, const tenancy::Tenant* tenant, const identity::Principal& principal,
                     const net::HttpRequest& request, const Error& error) {
-  if (error.code != ErrorCode::feature_missing) return;
-  audit::SecurityEvent event(audit::SecurityEventKind::feature_access_denied);
-  event.tenant = context.tenant().id;
-  event.actor = context.principal().name;
+  using audit::SecurityEventKind;
+  const bool is_feature = error.code == ErrorCode::feature_missing;
+  if (!is_feature && error.code != ErrorCode::permission_missing) return;
+  audit::SecurityEvent event(is_feature ? SecurityEventKind::feature_access_denied
+                                        : SecurityEventKind::permission_denied);
+  if (tenant != nullptr) event.tenant = tenant->id;
+  event.actor = principal.name;
   event.detail = error.message;
   event.address = request.peer;
   event.agent = request.header("User-Agent").value_or("");
@@ -45,6 +49,11 @@ Api::Api(Dependencies dependencies, ApiOptions options)
     : dependencies_(std::move(dependencies)), options_(std::move(options)) {
   add_data_routes(router_, dependencies_, options_);  // first: the hot ones
   add_tenant_routes(router_, dependencies_, options_);
+  add_key_routes(router_, dependencies_, options_);
+  add_auth_routes(router_, dependencies_, options_);
+  add_people_routes(router_, dependencies_, options_);
+  add_account_routes(router_, dependencies_, options_);
+  add_token_key_routes(router_, dependencies_, options_);
   add_pack_routes(router_, dependencies_, options_);
   add_context_key_routes(router_, dependencies_, options_);
   add_lint_routes(router_, dependencies_, options_);
@@ -89,21 +98,40 @@ Task<Result<net::HttpResponse>> Api::dispatch(const Route& route, Call& call) {
   }
   identity::Authenticator& authenticator = dependencies_.authenticator;
   if (const auto* tenant = std::get_if<TenantHandler>(&route.handler)) {
+    const Guard guard = route.info.guard;
     if (auto cached = authenticator.tenant_if_cached(call.request)) {
       if (!cached->ok()) co_return std::move(*cached).error();
-      co_return co_await run_tenant(*tenant, call, cached->value());
+      co_return co_await run_tenant(guard, *tenant, call, cached->value());
     }
     CO_TRY(const identity::TenantContext context, co_await authenticator.tenant(call.request, call.options));
-    co_return co_await run_tenant(*tenant, call, context);
+    co_return co_await run_tenant(guard, *tenant, call, context);
   }
   CO_TRY(const identity::PlatformContext context,
          co_await authenticator.platform(call.request, call.options));
-  co_return co_await std::get<PlatformHandler>(route.handler)(call, context);
+  Result<net::HttpResponse> outcome(net::HttpResponse(0));
+  auto allowed = context.require(route.info.guard.operation());
+  if (allowed.ok()) {
+    outcome = co_await std::get<PlatformHandler>(route.handler)(call, context);
+  } else {
+    outcome = std::move(allowed).error();
+  }
+  if (!outcome.ok()) {
+    record_refusal(dependencies_.trail, nullptr, context.principal(), call.request, outcome.error());
+  }
+  co_return outcome;
 }
 
-Task<Result<net::HttpResponse>> Api::run_tenant(const TenantHandler& handler, Call& call,
+Task<Result<net::HttpResponse>> Api::run_tenant(Guard guard, const TenantHandler& handler, Call& call,
                                                 const identity::TenantContext& context) {
-  Result<net::HttpResponse> outcome = co_await handler(call, context);
+  Result<net::HttpResponse> outcome(net::HttpResponse(0));
+  Result<void> allowed;
+  // The others are checked by those who know the operation; see Guard.
+  if (guard.kind() == Guard::Kind::tenant) allowed = context.require(guard.operation());
+  if (allowed.ok()) {
+    outcome = co_await handler(call, context);
+  } else {
+    outcome = std::move(allowed).error();
+  }
   if (!outcome.ok()) {
     const bool refused = !outcome.error().detail(pg::kContextRefused).empty();
     if (refused) {
@@ -111,7 +139,8 @@ Task<Result<net::HttpResponse>> Api::run_tenant(const TenantHandler& handler, Ca
     } else {
       log_fault(dependencies_.log, outcome.error(), call.request);
     }
-    record_refusal(dependencies_.trail, context, call.request, outcome.error());
+    record_refusal(dependencies_.trail, &context.tenant(), context.principal(), call.request,
+                   outcome.error());
     outcome = problem_response(outcome.error(), call.request.request_id);
   }
   net::HttpResponse& response = outcome.value();

@@ -1,7 +1,7 @@
 // The HTTP API: route → authenticate → handler → response. One per worker.
 //
-//   handle(): find the route (404, 405) · authenticate by its audience (401, 403) · run the handler · render
-//   its error
+//   handle(): find the route (404, 405) · authenticate by its audience (401, 403) · check its guard (403) ·
+//   run the handler · render its error
 #pragma once
 
 #include <array>
@@ -15,6 +15,9 @@
 #include "http/problem.h"
 #include "http/router.h"
 #include "identity/authenticator.h"
+#include "identity/sessions.h"
+#include "identity/signing_keys.h"
+#include "identity/users.h"
 #include "net/executor.h"
 #include "net/http_message.h"
 #include "observe/log.h"
@@ -53,6 +56,9 @@ struct Dependencies {
   observe::Log& log;
   audit::Trail& trail;
   identity::Authenticator& authenticator;
+  identity::UserService& users;
+  identity::SessionService& sessions;
+  identity::SigningKeys& signing_keys;
   data::DataService& data;
   operations::Engine& operations;
   tenancy::TenantService& tenants;
@@ -86,7 +92,7 @@ class Api {
 
  private:
   Task<Result<net::HttpResponse>> dispatch(const Route& route, Call& call);
-  Task<Result<net::HttpResponse>> run_tenant(const TenantHandler& handler, Call& call,
+  Task<Result<net::HttpResponse>> run_tenant(Guard guard, const TenantHandler& handler, Call& call,
                                              const identity::TenantContext& context);
 
   Dependencies dependencies_;

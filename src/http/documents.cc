@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "base/text.h"
+#include "http/body_reader.h"
 
 namespace rowhouse::http {
 namespace {
@@ -138,98 +139,6 @@ json::Value step_document(const operations::OperationStep& step) {
   return document;
 }
 
-// Reads members of an object strictly: collects a fault for each unknown member and each wrong type.
-class Reader {
- public:
-  explicit Reader(const json::Value& body) : body_(body) {
-    if (body.as_object() == nullptr) fault("", "must be an object");
-  }
-
-  void text(const char* name, std::string& out) {
-    take_text(name, [&](const std::string& value) { out = value; });
-  }
-  void text(const char* name, std::optional<std::string>& out) {
-    const json::Value* value = take(name);
-    if (value == nullptr) return;
-    if (value->is_null()) {
-      out = "";  // null clears
-    } else if (const std::string* text = value->as_string()) {
-      out = *text;
-    } else {
-      fault(name, "must be a string or null");
-    }
-  }
-  void object(const char* name, std::optional<json::Value>& out) {
-    const json::Value* value = take(name);
-    if (value == nullptr) return;
-    if (value->as_object() == nullptr) {
-      fault(name, "must be an object");
-    } else {
-      out = *value;
-    }
-  }
-  // Calls `use` with the string; `use` returns what is wrong with it, or "".
-  template <class Use>
-  void choice(const char* name, Use use) {
-    take_text(name, [&](const std::string& value) {
-      const std::string wrong = use(value);
-      if (!wrong.empty()) fault(name, wrong);
-    });
-  }
-  void flag(const char* name, auto use) {
-    const json::Value* value = take(name);
-    if (value == nullptr) return;
-    if (const bool* boolean = value->as_bool()) {
-      use(*boolean);
-    } else {
-      fault(name, "must be true or false");
-    }
-  }
-  void require(const char* name) {
-    if (body_.find(name) == nullptr) fault(name, "is required");
-  }
-  void fault(const std::string& name, std::string what) {
-    error_.fields.emplace_back(name.empty() ? "" : "/" + name, std::move(what));
-  }
-  // The error if there was any fault, unknown members included.
-  Result<void> done() {
-    if (const json::Object* object = body_.as_object()) {
-      for (const auto& [name, value] : *object) {
-        if (std::find(known_.begin(), known_.end(), name) == known_.end()) fault(name, "is not known here");
-      }
-    }
-    if (error_.fields.empty()) return {};
-    return error_;
-  }
-
- private:
-  const json::Value* take(const char* name) {
-    known_.emplace_back(name);
-    return body_.find(name);
-  }
-  void take_text(const char* name, auto use) {
-    const json::Value* value = take(name);
-    if (value == nullptr || value->is_null()) return;
-    if (const std::string* text = value->as_string()) {
-      use(*text);
-    } else {
-      fault(name, "must be a string");
-    }
-  }
-
-  const json::Value& body_;
-  std::vector<std::string> known_;
-  Error error_{ErrorCode::validation_failed, "the content is not valid"};
-};
-
-// "2027-01-31T00:00:00Z"
-std::optional<WallTime> parse_utc(const std::string& text) {
-  std::tm parts{};
-  const char* end = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (end == nullptr || std::string_view(end) != "Z") return std::nullopt;
-  return std::chrono::system_clock::from_time_t(timegm(&parts));
-}
-
 }  // namespace
 
 json::Value tenant_document(const tenancy::Tenant& tenant) {
@@ -253,18 +162,6 @@ json::Value own_tenant_document(const identity::TenantContext& context) {
   set_identity(document, tenant);
   document.set("plan", plan_document(context.plan()));
   set_profile(document, tenant);
-  return document;
-}
-
-json::Value key_document(const tenancy::ApiKey& key) {
-  json::Value document;
-  document.set("id", key.id.to_string());
-  document.set("name", key.name);
-  document.set("hint", key.hint);
-  document.set("created_at", text_or_null(key.created_at));
-  document.set("expires_at", text_or_null(key.expires_at));
-  document.set("revoked_at", text_or_null(key.revoked_at));
-  document.set("last_used_at", text_or_null(key.last_used_at));
   return document;
 }
 
@@ -402,7 +299,7 @@ json::Value upgrade_target_document(const tenancy::UpgradeTarget& target) {
 Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
   tenancy::NewTenant tenant;
   std::optional<json::Value> settings, branding, contact;
-  Reader reader(body);
+  BodyReader reader(body);
   reader.require("name");
   reader.require("pack");
   reader.text("name", tenant.name);
@@ -438,7 +335,7 @@ Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
 
 Result<tenancy::TenantChange> read_tenant_change(const json::Value& body) {
   tenancy::TenantChange change;
-  Reader reader(body);
+  BodyReader reader(body);
   reader.text("name", change.name);
   reader.text("plan", change.plan);
   reader.text("domain", change.domain);
@@ -448,19 +345,6 @@ Result<tenancy::TenantChange> read_tenant_change(const json::Value& body) {
   reader.object("contact", change.contact);
   TRY_DO(reader.done());
   return change;
-}
-
-Result<KeyRequest> read_key_request(const json::Value& body) {
-  KeyRequest request;
-  Reader reader(body);
-  reader.require("name");
-  reader.text("name", request.name);
-  reader.choice("expires_at", [&](const std::string& text) {
-    request.expires_at = parse_utc(text);
-    return request.expires_at ? "" : "must be a UTC time such as 2027-01-31T00:00:00Z";
-  });
-  TRY_DO(reader.done());
-  return request;
 }
 
 }  // namespace rowhouse::http

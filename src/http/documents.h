@@ -13,7 +13,6 @@ namespace rowhouse::http {
 json::Value tenant_document(const tenancy::Tenant& tenant);
 // What a tenant may see of itself: no placement, but its plan's limits and features.
 json::Value own_tenant_document(const identity::TenantContext& context);
-json::Value key_document(const tenancy::ApiKey& key);
 json::Value pack_summary(const tenancy::Pack& pack);
 json::Value pack_document(const tenancy::Pack& pack);
 // Without `steps` when the operation has none, as in lists.
@@ -25,10 +24,5 @@ json::Value upgrade_target_document(const tenancy::UpgradeTarget& target);
 // Reads the bodies of POST and PATCH /v1/tenants. Error validation_failed with one field per fault.
 Result<tenancy::NewTenant> read_new_tenant(const json::Value& body);
 Result<tenancy::TenantChange> read_tenant_change(const json::Value& body);
-struct KeyRequest {
-  std::string name;
-  std::optional<WallTime> expires_at;
-};
-Result<KeyRequest> read_key_request(const json::Value& body);
 
 }  // namespace rowhouse::http

@@ -59,13 +59,5 @@ TEST(TenantChangeBody, CannotMoveOrRestate) {
   EXPECT_EQ(change.error().fields.size(), 4U);
 }
 
-TEST(KeyBody, ReadsTheExpiry) {
-  const auto key = read_key_request(parsed(R"({"name": "ci", "expires_at": "2027-01-31T12:00:00Z"})"));
-  ASSERT_TRUE(key.ok());
-  EXPECT_EQ(to_rfc3339(*key->expires_at), "2027-01-31T12:00:00.000Z");
-  EXPECT_FALSE(read_key_request(parsed(R"({"name": "ci", "expires_at": "tomorrow"})")).ok());
-  EXPECT_FALSE(read_key_request(parsed("{}")).ok());
-}
-
 }  // namespace
 }  // namespace rowhouse::http

@@ -27,6 +27,9 @@ constexpr PathParameter kPathParameters[] = {
     {"asset", "Name of the file", ""},
     {"verification", "Id of the verification", "uuid"},
     {"operation", "Id of the operation", "uuid"},
+    {"user", "Id of the user", "uuid"},
+    {"role", "Name of the role", ""},
+    {"session", "Id of the session", "uuid"},
 };
 
 json::Value path_parameter(std::string_view name) {
@@ -81,6 +84,7 @@ json::Value operation_of(const RouteInfo& route) {
   if (!route.description.empty()) operation.set("description", route.description);
   if (!route.tag.empty()) operation.set("tags", json::Array{json::Value(route.tag)});
   operation.set("x-rowhouse-audience", audience_name(route.audience));
+  if (!route.guard.operation().empty()) operation.set("x-rowhouse-operation", route.guard.operation());
   operation.set("security", security_of(route.audience));
   json::Value parameters = parameters_of(route);
   if (!parameters.as_array()->empty()) operation.set("parameters", std::move(parameters));
@@ -131,7 +135,7 @@ json::Value shared_parameters() {
           parameter("header", "If-None-Match", "ETag of the version that the caller has.", string_schema()));
   all.set("X-Tenant-ID",
           parameter("header", "X-Tenant-ID",
-                    "Id or slug of the tenant. Not needed: the key decides. If given, it must agree.",
+                    "Id or slug of the tenant. Not needed: the credential decides. If given, it must agree.",
                     string_schema()));
   return all;
 }
@@ -168,9 +172,17 @@ json::Value security_schemes() {
                     {"in", "header"},
                     {"name", "X-Tenant-Key"},
                     {"description", "API key of a tenant (tk_…). It decides whose rows are seen."}}},
+      {"userToken", json::Object{{"type", "http"},
+                                 {"scheme", "bearer"},
+                                 {"bearerFormat", "JWT"},
+                                 {"description",
+                                  "Access token of a user of a tenant, from POST "
+                                  "/v1/auth/login. Instead of a key, not beside one."}}},
       {"adminToken", json::Object{{"type", "http"},
                                   {"scheme", "bearer"},
-                                  {"description", "Token of a platform administrator (rha_…)."}}}};
+                                  {"description",
+                                   "Admin token or service key (rha_…), or the access token of a platform "
+                                   "admin who has signed in."}}}};
 }
 
 json::Value problem_response() {
@@ -204,7 +216,8 @@ json::Value information(std::string_view version) {
       {"description",
        "Routes below `/v1/data`, `/v1/rpc`, `/v1/import` and `/v1/export` work on the rows of one tenant and "
        "take the "
-       "tenant's key in `X-Tenant-Key`. Which of them there are depends on the tenant's pack. The other "
+       "tenant's key in `X-Tenant-Key`, or a user's access token in `Authorization`. Which of them there are "
+       "depends on the tenant's pack. The other "
        "routes manage "
        "the platform and take an administrator's token. Errors are `application/problem+json` with a stable "
        "`code`."},

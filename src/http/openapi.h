@@ -6,9 +6,10 @@
 // each function; it stays as it is only if there is no pack. Where several packs share a name there is one
 // path, whose schemas are anyOf theirs (a row may well fit two packs, so oneOf would refuse good answers).
 //
-// Extensions: x-rowhouse-audience ("open", "tenant", "platform") of every operation; x-rowhouse-pack (a name;
-// a list if several) and x-rowhouse-operation (the feature a plan needs; an object pack → feature if they
-// differ) of those of packs; x-rowhouse-personal-data of columns; x-tagGroups, which gathers a pack's tags.
+// Extensions: x-rowhouse-audience ("open", "tenant", "platform") of every operation, and
+// x-rowhouse-operation, what its guard asks for (an object pack → operation if packs differ; none for routes
+// that are open or about the caller alone); x-rowhouse-pack (a name; a list if several) of those of packs;
+// x-rowhouse-personal-data of columns; x-tagGroups, which gathers a pack's tags.
 #pragma once
 
 #include <memory>

@@ -77,7 +77,10 @@ std::string_view audience_name(Audience audience) {
 
 json::Value security_of(Audience audience) {
   json::Array schemes;
-  if (audience == Audience::tenant) schemes.emplace_back(json::Object{{"tenantKey", json::Array()}});
+  if (audience == Audience::tenant) {
+    schemes.emplace_back(json::Object{{"tenantKey", json::Array()}});
+    schemes.emplace_back(json::Object{{"userToken", json::Array()}});
+  }
   if (audience == Audience::platform) schemes.emplace_back(json::Object{{"adminToken", json::Array()}});
   return schemes;
 }

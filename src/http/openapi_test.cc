@@ -25,37 +25,39 @@ using tenancy::Verb;
 std::vector<RouteInfo> all_routes() {
   std::vector<RouteInfo> routes;
   const auto add = [&](RouteInfo route) { routes.push_back(std::move(route)); };
-  const auto data = [&](Method method, const char* path, const char* id) {
-    add(RouteInfo(method, path, Audience::tenant, id, id).in("Data"));
+  const auto data = [&](Method method, const char* path, Guard guard, const char* id) {
+    add(RouteInfo(method, path, guard, id, id).in("Data"));
   };
-  add(RouteInfo(Method::get, "/healthz", Audience::open, "getHealth", "Alive?")
+  add(RouteInfo(Method::get, "/healthz", Guard::open(), "getHealth", "Alive?")
           .in("Server")
           .returns(200, ref("Health")));
-  add(RouteInfo(Method::get, "/v1/tenants", Audience::platform, "listTenants", "List tenants")
+  add(RouteInfo(Method::get, "/v1/tenants", Guard::platform("tenants:read"), "listTenants", "List tenants")
           .in("Tenants")
           .query("limit", "Tenants on a page", integer_schema(1, 500, 50))
           .returns(200, ref("TenantPage")));
-  add(RouteInfo(Method::post, "/v1/tenants", Audience::platform, "createTenant", "Create a tenant")
+  add(RouteInfo(Method::post, "/v1/tenants", Guard::platform("tenants:manage"), "createTenant",
+                "Create a tenant")
           .in("Tenants")
           .takes(ref("TenantCreate"))
           .returns(201, ref("TenantCreated"))
           .also(200)
           .with_location());
-  add(RouteInfo(Method::remove, "/v1/tenants/{tenant}/keys/{key}", Audience::platform, "revokeKey",
-                "Revoke a key")
+  add(RouteInfo(Method::remove, "/v1/tenants/{tenant}/keys/{key}", Guard::platform("keys:manage"),
+                "revokeKey", "Revoke a key")
           .in("Tenants")
           .returns(204));
-  add(RouteInfo(Method::get, "/v1/tenant", Audience::tenant, "getOwnTenant", "The tenant of the key")
+  add(RouteInfo(Method::get, "/v1/tenant", Guard::tenant("tenant:read"), "getOwnTenant",
+                "The tenant of the key")
           .in("Tenant")
           .returns(200, ref("OwnTenant")));
-  data(Method::get, "/v1/data/{resource}", "listRows");
-  data(Method::post, "/v1/data/{resource}", "createRows");
-  data(Method::get, "/v1/data/{resource}/{id}", "getRow");
-  data(Method::patch, "/v1/data/{resource}/{id}", "updateRow");
-  data(Method::remove, "/v1/data/{resource}/{id}", "deleteRow");
-  data(Method::post, "/v1/rpc/{function}", "callFunction");
-  data(Method::post, "/v1/import/{resource}", "importRows");
-  data(Method::get, "/v1/export/{resource}", "exportRows");
+  data(Method::get, "/v1/data/{resource}", Guard::resource(Verb::read), "listRows");
+  data(Method::post, "/v1/data/{resource}", Guard::resource(Verb::create), "createRows");
+  data(Method::get, "/v1/data/{resource}/{id}", Guard::resource(Verb::read), "getRow");
+  data(Method::patch, "/v1/data/{resource}/{id}", Guard::resource(Verb::update), "updateRow");
+  data(Method::remove, "/v1/data/{resource}/{id}", Guard::resource(Verb::remove), "deleteRow");
+  data(Method::post, "/v1/rpc/{function}", Guard::function(), "callFunction");
+  data(Method::post, "/v1/import/{resource}", Guard::resource(Verb::import_rows), "importRows");
+  data(Method::get, "/v1/export/{resource}", Guard::resource(Verb::export_rows), "exportRows");
   return routes;
 }
 
@@ -287,10 +289,14 @@ TEST(OpenApi, SecurityFollowsTheAudience) {
   };
   EXPECT_EQ(security("/healthz", "get"), "[]");
   EXPECT_EQ(security("/v1/tenants", "get"), R"([{"adminToken":[]}])");
-  EXPECT_EQ(security("/v1/tenant", "get"), R"([{"tenantKey":[]}])");
-  EXPECT_EQ(security("/v1/data/books", "get"), R"([{"tenantKey":[]}])");
+  EXPECT_EQ(security("/v1/tenant", "get"), R"([{"tenantKey":[]},{"userToken":[]}])");
+  EXPECT_EQ(security("/v1/data/books", "get"), R"([{"tenantKey":[]},{"userToken":[]}])");
   EXPECT_EQ(at(document, {"paths", "/v1/tenants", "get", "x-rowhouse-audience"}), Value("platform"));
+  EXPECT_EQ(at(document, {"paths", "/v1/tenants", "get", "x-rowhouse-operation"}), Value("tenants:read"));
+  EXPECT_EQ(at(document, {"paths", "/v1/tenant", "get", "x-rowhouse-operation"}), Value("tenant:read"));
+  EXPECT_FALSE(has(at(document, {"paths", "/healthz", "get"}), "x-rowhouse-operation"));
   EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "tenantKey"));
+  EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "userToken"));
   EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "adminToken"));
 }
 

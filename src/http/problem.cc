@@ -1,6 +1,7 @@
 #include "http/problem.h"
 
 #include "base/json.h"
+#include "identity/sessions.h"
 
 namespace rowhouse::http {
 namespace {
@@ -38,7 +39,10 @@ net::HttpResponse problem_response(const Error& error, std::string_view request_
   net::HttpResponse response(status);
   response.headers.emplace_back("Content-Type", "application/problem+json");
   response.headers.emplace_back("X-Request-Id", request_id);
-  if (status == 503 || status == 429) response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
+  if (status == 503 || status == 429) {
+    const std::string_view wait_s = error.detail(identity::kRetryAfterS);
+    response.headers.emplace_back("Retry-After", wait_s.empty() ? kRetryAfterSeconds : wait_s);
+  }
   if (status == 405) response.headers.emplace_back("Allow", error.detail("allow"));
   if (status == 401) {
     response.headers.emplace_back("WWW-Authenticate",

@@ -2,7 +2,8 @@
 //
 // Plain values, built once at start. A table reads like this:
 //
-//   RouteInfo(Method::patch, "/v1/tenants/{tenant}", Audience::platform, "updateTenant", "Change a tenant")
+//   RouteInfo(Method::patch, "/v1/tenants/{tenant}", Guard::platform("tenants:manage"), "updateTenant",
+//             "Change a tenant")
 //       .in("Tenants").about("Members that are left out stay as they are.")
 //       .header("If-Match", "ETag of the version to change").takes(ref("TenantUpdate")).returns(200,
 //       ref("Tenant")) .with_etag()
@@ -16,12 +17,10 @@
 #include <vector>
 
 #include "base/json.h"
+#include "http/guard.h"
 #include "net/http_message.h"
 
 namespace rowhouse::http {
-
-// Who may call: everybody, a tenant's key, a platform admin's token.
-enum class Audience { open, tenant, platform };
 
 // A query parameter or a header of a request.
 struct ParameterInfo {
@@ -40,11 +39,12 @@ struct ResponseHeaderInfo {
 };
 
 struct RouteInfo {
-  RouteInfo(net::Method route_method, std::string path_template, Audience route_audience, std::string id,
+  RouteInfo(net::Method route_method, std::string path_template, Guard route_guard, std::string id,
             std::string title)
       : method(route_method),
         path(std::move(path_template)),
-        audience(route_audience),
+        guard(route_guard),
+        audience(route_guard.audience()),
         operation_id(std::move(id)),
         summary(std::move(title)) {}
 
@@ -109,7 +109,8 @@ struct RouteInfo {
 
   net::Method method;
   std::string path;  // template: "/v1/tenants/{tenant}/keys"
-  Audience audience;
+  Guard guard;
+  Audience audience;         // the guard's
   std::string operation_id;  // unique, "listTenants"
   std::string summary;
   std::string description;

@@ -11,10 +11,10 @@ OpenHandler nothing() {
 
 Router sample() {
   Router router;
-  router.add(RouteInfo(net::Method::get, "/v1/things", Audience::open, "listThings", ""), nothing());
-  router.add(RouteInfo(net::Method::post, "/v1/things", Audience::open, "createThing", ""), nothing());
-  router.add(RouteInfo(net::Method::get, "/v1/things/{thing}", Audience::open, "getThing", ""), nothing());
-  router.add(RouteInfo(net::Method::remove, "/v1/things/{thing}/keys/{key}", Audience::open, "deleteKey", ""),
+  router.add(RouteInfo(net::Method::get, "/v1/things", Guard::open(), "listThings", ""), nothing());
+  router.add(RouteInfo(net::Method::post, "/v1/things", Guard::open(), "createThing", ""), nothing());
+  router.add(RouteInfo(net::Method::get, "/v1/things/{thing}", Guard::open(), "getThing", ""), nothing());
+  router.add(RouteInfo(net::Method::remove, "/v1/things/{thing}/keys/{key}", Guard::open(), "deleteKey", ""),
              nothing());
   return router;
 }
@@ -55,13 +55,14 @@ TEST(Router, KnowsNothingElse) {
 
 TEST(RouterDeathTest, RefusesAHandlerOfAnotherAudience) {
   Router router;
-  EXPECT_DEATH(router.add(RouteInfo(net::Method::get, "/v1/x", Audience::platform, "x", ""), nothing()),
-               "does not fit the audience");
+  EXPECT_DEATH(
+      router.add(RouteInfo(net::Method::get, "/v1/x", Guard::platform("tenants:read"), "x", ""), nothing()),
+      "does not fit the audience");
 }
 
 TEST(RouterDeathTest, RefusesTheSameRouteTwice) {
   Router router = sample();
-  EXPECT_DEATH(router.add(RouteInfo(net::Method::get, "/v1/things", Audience::open, "again", ""), nothing()),
+  EXPECT_DEATH(router.add(RouteInfo(net::Method::get, "/v1/things", Guard::open(), "again", ""), nothing()),
                "twice");
 }
 

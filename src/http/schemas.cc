@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "http/people_schemas.h"
+
 namespace rowhouse::http {
 namespace {
 
@@ -91,24 +93,46 @@ constexpr std::string_view kTenantSchemas = R"json({
   "settings": {"type": "object"},
   "branding": {"type": "object"},
   "contact": {"type": "object"}}},
-"Key": {"type": "object", "description": "An API key of a tenant, without its secret", "properties": {
+"Key": {"type": "object", "description": "An API key of a tenant, or a service key, without its secret", "properties": {
   "id": {"type": "string", "format": "uuid"},
   "name": {"type": "string"},
   "hint": {"type": "string", "description": "The few characters of the secret by which people recognise it"},
+  "scopes": {"$ref": "#/components/schemas/Scopes"},
+  "allowed_networks": {"$ref": "#/components/schemas/AllowedNetworks"},
+  "created_by": {"type": ["string", "null"], "description": "Who made it, as in the audit"},
   "created_at": {"type": "string", "format": "date-time"},
   "expires_at": {"type": ["string", "null"], "format": "date-time"},
   "revoked_at": {"type": ["string", "null"], "format": "date-time"},
-  "last_used_at": {"type": ["string", "null"], "format": "date-time"}},
-  "required": ["id", "name", "hint", "created_at", "expires_at", "revoked_at", "last_used_at"]},
+  "last_used_at": {"type": ["string", "null"], "format": "date-time"},
+  "rotated_at": {"type": ["string", "null"], "format": "date-time"},
+  "previous_until": {"type": ["string", "null"], "format": "date-time",
+    "description": "Until when the secret before the last rotation is good"}},
+  "required": ["id", "name", "hint", "scopes", "allowed_networks", "created_by", "created_at", "expires_at", "revoked_at",
+    "last_used_at", "rotated_at", "previous_until"]},
+"Scopes": {"type": "array", "minItems": 1, "maxItems": 500, "items": {"type": "string", "maxLength": 127},
+  "description": "What it may do: operations (lead:read), all of a kind (lead:*) or all (*)"},
+"AllowedNetworks": {"type": "array", "maxItems": 50, "items": {"type": "string"},
+  "description": "From where it may be used: addresses and networks (10.0.0.0/8); empty: from everywhere"},
 "KeyList": {"type": "object", "properties": {
   "data": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}}, "required": ["data"]},
 "KeyCreate": {"type": "object", "additionalProperties": false, "properties": {
   "name": {"type": "string", "minLength": 1},
-  "expires_at": {"type": ["string", "null"], "format": "date-time", "description": "Never, if left out or null"}},
+  "scopes": {"$ref": "#/components/schemas/Scopes"},
+  "allowed_networks": {"$ref": "#/components/schemas/AllowedNetworks"},
+  "expires_at": {"type": ["string", "null"], "format": "date-time", "description": "Null: never"}},
   "required": ["name"]},
+"ServiceKeyCreate": {"type": "object", "additionalProperties": false, "properties": {
+  "name": {"type": "string", "minLength": 1},
+  "scopes": {"$ref": "#/components/schemas/Scopes"},
+  "allowed_networks": {"$ref": "#/components/schemas/AllowedNetworks"},
+  "expires_at": {"type": ["string", "null"], "format": "date-time", "description": "Null: never"}},
+  "required": ["name", "scopes"]},
+"KeyRotation": {"type": "object", "additionalProperties": false, "properties": {
+  "overlap_seconds": {"type": "integer", "minimum": 0, "maximum": 2592000, "default": 86400,
+    "description": "How long the secret of before stays good"}}},
 "KeyCreated": {"type": "object", "properties": {
   "key": {"$ref": "#/components/schemas/Key"},
-  "secret": {"type": "string", "description": "The key itself (tk_…), shown here and never again"}},
+  "secret": {"type": "string", "description": "The key itself (tk_…, of a service key rha_…), shown here and never again"}},
   "required": ["key", "secret"]}
 })json";
 
@@ -436,7 +460,7 @@ constexpr std::string_view kOtherSchemas = R"json({
 
 json::Object load() {
   json::Object all;
-  for (const std::string_view text : {kTenantSchemas, kPackSchemas, kOtherSchemas}) {
+  for (const std::string_view text : {kTenantSchemas, kPackSchemas, people_schemas(), kOtherSchemas}) {
     json::Value part = json::parse(text).value();  // text of ours: a fault is a bug, found by the first test
     for (json::Member& member : *part.as_object()) all.push_back(std::move(member));
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "identity/tokens.h"
 #include "tenancy/api_key.h"
 
 namespace rowhouse::identity {
@@ -41,29 +42,63 @@ bool host_agrees(std::string_view host_header, std::string_view base_domain, con
          equals_ignoring_case(host, tenant.subdomain + "." + std::string(base_domain));
 }
 
+// A good credential in the wrong place: the owner has bound it to networks.
+Error wrong_address(std::string_view peer) {
+  return Error(ErrorCode::forbidden, "the credential may not be used from the address " +
+                                         std::string(tenancy::address_of_peer(peer)));
+}
+
+Error authorization_twice() {
+  return Error(ErrorCode::malformed_request, "the header Authorization is given more than once");
+}
+
+// What follows "Bearer", or "".
+std::string_view bearer_token(std::string_view authorization) {
+  const bool is_bearer = authorization.size() > kBearer.size() &&
+                         equals_ignoring_case(authorization.substr(0, kBearer.size()), kBearer);
+  return is_bearer ? trim(authorization.substr(kBearer.size())) : std::string_view();
+}
+
+std::string user_actor(const Access& access) { return "user " + access.email; }
+
+Principal user_principal(PrincipalKind kind, const Access& access) {
+  Principal principal(kind, access.claims.user, user_actor(access));
+  principal.session = access.claims.session;
+  return principal;
+}
+
+const std::shared_ptr<const tenancy::Permissions>& no_permissions() {
+  static const auto none = std::make_shared<const tenancy::Permissions>(tenancy::Permissions::nothing());
+  return none;
+}
+
 std::string key_actor(const tenancy::KeyEntry& entry) { return "key " + entry.name; }
 
 // Which refusals are security events: somebody tried a credential or reached for another tenant. A request
 // without a credential, or a database that is away, is neither.
 bool is_security_event(ErrorCode code) {
   return code == ErrorCode::credential_unknown || code == ErrorCode::tenant_mismatch ||
-         code == ErrorCode::tenant_suspended || code == ErrorCode::malformed_request;
+         code == ErrorCode::tenant_suspended || code == ErrorCode::malformed_request ||
+         code == ErrorCode::forbidden;
 }
 
 }  // namespace
 
+// The texts point into the request.
 struct Authenticator::Presented {
-  Presented(tenancy::KeyHash key_hash, std::string_view tenant_claim, std::string_view request_host)
-      : hash(key_hash), claim(tenant_claim), host(request_host) {}
-  tenancy::KeyHash hash;
-  std::string_view claim;  // "" if none; points into the request, as does
-  std::string_view host;   // "" if none
+  std::string_view token;   // of a user; "" if it is a key
+  tenancy::KeyHash hash{};  // of the key
+  std::string_view claim;   // "" if none
+  std::string_view host;    // "" if none
+  std::string_view peer;    // address and port
 };
 
 Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest& request) const {
   std::optional<std::string_view> key;
+  std::optional<std::string_view> authorization;
   std::optional<std::string_view> claim;
-  std::string_view host;
+  Presented credential;
+  credential.peer = request.peer;
   for (const auto& [name, value] : request.headers) {
     // Cheap test first: this loop runs for every header of every request.
     if (name.size() == kTenantKeyHeader.size() && equals_ignoring_case(name, kTenantKeyHeader)) {
@@ -73,24 +108,39 @@ Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest
       if (claim) return Error(ErrorCode::malformed_request, "the header X-Tenant-ID is given more than once");
       claim = value;
     } else if (name.size() == kHostHeader.size() && equals_ignoring_case(name, kHostHeader)) {
-      host = value;  // exactly one: the HTTP server has seen to it
+      credential.host = value;  // exactly one: the HTTP server has seen to it
+    } else if (name.size() == kAuthorizationHeader.size() &&
+               equals_ignoring_case(name, kAuthorizationHeader)) {
+      if (authorization) return authorization_twice();
+      authorization = value;
     }
   }
-  if (!key || key->empty()) {
-    return Error(ErrorCode::credential_missing, "the header X-Tenant-Key with the tenant's key is required");
+  if (key && authorization) {
+    return Error(ErrorCode::malformed_request,
+                 "the request has both X-Tenant-Key and Authorization: send one of them");
+  }
+  if ((!key || key->empty()) && (!authorization || authorization->empty())) {
+    return Error(ErrorCode::credential_missing,
+                 "the header X-Tenant-Key with a key of the tenant is required, or Authorization with the "
+                 "access token of a user");
   }
   if (claim && claim->empty()) {
     return Error(ErrorCode::malformed_request,
                  "the header X-Tenant-ID is empty: name the tenant or leave it out");
   }
+  credential.claim = claim.value_or(std::string_view());
+  if (authorization) {
+    credential.token = bearer_token(*authorization);
+    if (!has_access_token_form(credential.token)) return unknown_credential();
+    return credential;
+  }
   if (!tenancy::has_credential_form(*key, tenancy::kTenantKeyPrefix)) return unknown_credential();
-  return Presented(tenancy::hash_of_credential(*key), claim.value_or(std::string_view()), host);
+  credential.hash = tenancy::hash_of_credential(*key);
+  return credential;
 }
 
-Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry,
-                                           const Presented& credential) const {
-  if (entry.expires_at && *entry.expires_at <= clock_.now()) return unknown_credential();
-  switch (entry.tenant->status) {
+Result<void> Authenticator::check_tenant(const tenancy::Tenant& tenant, const Presented& credential) const {
+  switch (tenant.status) {
     case tenancy::TenantStatus::active:
       break;
     case tenancy::TenantStatus::suspended:
@@ -100,15 +150,44 @@ Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry,
     case tenancy::TenantStatus::deleting:
       return unknown_credential();
   }
-  if (!credential.claim.empty() && !names_tenant(credential.claim, *entry.tenant)) {
-    return Error(ErrorCode::tenant_mismatch, "the key belongs to another tenant than the one in X-Tenant-ID");
-  }
-  if (!host_agrees(credential.host, base_domain_, *entry.tenant)) {
+  if (!credential.claim.empty() && !names_tenant(credential.claim, tenant)) {
     return Error(ErrorCode::tenant_mismatch,
-                 "the key belongs to another tenant than the one that Host names");
+                 "the credential belongs to another tenant than the one in X-Tenant-ID");
   }
+  if (!host_agrees(credential.host, base_domain_, tenant)) {
+    return Error(ErrorCode::tenant_mismatch,
+                 "the credential belongs to another tenant than the one that Host names");
+  }
+  return {};
+}
+
+Result<TenantContext> Authenticator::admit(const tenancy::KeyEntry& entry,
+                                           const Presented& credential) const {
+  if (entry.grant.has_expired(clock_.now())) return unknown_credential();
+  if (!entry.grant.admits(credential.peer)) return wrong_address(credential.peer);
+  TRY_DO(check_tenant(*entry.tenant, credential));
   Principal principal(PrincipalKind::tenant_key, entry.id, key_actor(entry));
-  return TenantContext(entry.tenant, std::move(principal));
+  Rights rights{entry.grant.permissions, tenancy::RowScope::all, "", entry.grant.expires_at,
+                entry.grant.networks};
+  return TenantContext(entry.tenant, std::move(principal), std::move(rights));
+}
+
+// A role of the pack is what the manifest says now.
+Result<TenantContext> Authenticator::admit(const Access& access,
+                                           std::shared_ptr<const tenancy::Tenant> tenant,
+                                           const Presented& credential) const {
+  TRY_DO(check_tenant(*tenant, credential));
+  Rights rights{access.permissions, access.rows, access.role};
+  if (rights.permissions == nullptr) {
+    rights.permissions = no_permissions();
+    for (const tenancy::Role& role : tenant->pack->manifest.roles) {
+      if (role.name != access.role) continue;
+      rights.permissions = role.permissions;
+      rights.rows = role.rows;
+    }
+  }
+  return TenantContext(std::move(tenant), user_principal(PrincipalKind::tenant_user, access),
+                       std::move(rights));
 }
 
 Error Authenticator::refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
@@ -130,6 +209,7 @@ std::optional<Result<TenantContext>> Authenticator::tenant_if_cached(const net::
   if (!credential.ok()) {
     return Result<TenantContext>(refuse(std::move(credential).error(), request, nullptr, ""));
   }
+  if (!credential->token.empty()) return user_if_cached(request, *credential);
   const tenancy::KeyEntry* entry = registry_.cached_key(credential->hash);
   if (entry == nullptr) return std::nullopt;
   auto context = admit(*entry, *credential);
@@ -141,6 +221,7 @@ std::optional<Result<TenantContext>> Authenticator::tenant_if_cached(const net::
 Task<Result<TenantContext>> Authenticator::tenant(const net::HttpRequest& request, CallOptions options) {
   auto credential = presented(request);
   if (!credential.ok()) co_return refuse(std::move(credential).error(), request, nullptr, "");
+  if (!credential->token.empty()) co_return co_await user(request, *credential, options);
   auto entry = co_await registry_.find_key(credential->hash, options);
   if (!entry.ok()) co_return refuse(std::move(entry).error(), request, nullptr, "");
   auto context = admit(*entry, *credential);
@@ -149,26 +230,83 @@ Task<Result<TenantContext>> Authenticator::tenant(const net::HttpRequest& reques
   co_return refuse(std::move(context).error(), request, entry->tenant.get(), actor);
 }
 
+std::optional<Result<TenantContext>> Authenticator::user_if_cached(const net::HttpRequest& request,
+                                                                   const Presented& credential) {
+  const auto access = directory_ != nullptr ? directory_->cached(credential.token) : nullptr;
+  if (access == nullptr || !access->claims.tenant) return std::nullopt;
+  auto tenant = registry_.cached_tenant(*access->claims.tenant);
+  if (tenant == nullptr) return std::nullopt;
+  auto context = admit(*access, tenant, credential);
+  if (context.ok()) return context;
+  return Result<TenantContext>(
+      refuse(std::move(context).error(), request, tenant.get(), user_actor(*access)));
+}
+
+Task<Result<TenantContext>> Authenticator::user(const net::HttpRequest& request, Presented credential,
+                                                CallOptions options) {
+  if (directory_ == nullptr) co_return refuse(unknown_credential(), request, nullptr, "");
+  std::string token(credential.token);
+  auto found = co_await directory_->find(std::move(token), options);
+  if (!found.ok()) co_return refuse(std::move(found).error(), request, nullptr, "");
+  const Access& access = **found;
+  const std::string actor = user_actor(access);
+  // A platform admin's opens no tenant.
+  if (!access.claims.tenant) co_return refuse(unknown_credential(), request, nullptr, actor);
+  std::string id = access.claims.tenant->to_string();
+  auto tenant = co_await registry_.find_tenant(std::move(id), options);
+  if (!tenant.ok() && tenant.error().code == ErrorCode::not_found) {
+    co_return refuse(unknown_credential(), request, nullptr, actor);
+  }
+  if (!tenant.ok()) co_return std::move(tenant).error();
+  auto context = admit(access, *tenant, credential);
+  if (context.ok()) co_return context;
+  co_return refuse(std::move(context).error(), request, tenant->get(), actor);
+}
+
+Task<Result<PlatformContext>> Authenticator::platform_user(const net::HttpRequest& request, std::string token,
+                                                           CallOptions options) {
+  if (directory_ == nullptr) co_return refuse(unknown_credential(), request, nullptr, "");
+  auto found = co_await directory_->find(std::move(token), options);
+  if (!found.ok()) co_return refuse(std::move(found).error(), request, nullptr, "");
+  const Access& access = **found;
+  if (access.role_of != Access::RoleOf::platform) {
+    const std::string actor = user_actor(access);
+    co_return refuse(unknown_credential(), request, nullptr, actor);
+  }
+  tenancy::Grant grant;
+  grant.permissions = access.permissions;
+  co_return PlatformContext(user_principal(PrincipalKind::platform_admin, access), std::move(grant));
+}
+
 Task<Result<PlatformContext>> Authenticator::platform(const net::HttpRequest& request, CallOptions options) {
   if (request.header_count(kAuthorizationHeader) > 1) {
-    Error twice(ErrorCode::malformed_request, "the header Authorization is given more than once");
-    co_return refuse(std::move(twice), request, nullptr, "");
+    co_return refuse(authorization_twice(), request, nullptr, "");
   }
   const auto authorization = request.header(kAuthorizationHeader);
   if (!authorization || authorization->empty()) {
-    co_return Error(ErrorCode::credential_missing, "the header \"Authorization: Bearer rha_…\" is required");
+    co_return Error(ErrorCode::credential_missing,
+                    "the header \"Authorization: Bearer rha_…\" is required, or one with the access token of "
+                    "a platform admin");
   }
-  const bool is_bearer = authorization->size() > kBearer.size() &&
-                         equals_ignoring_case(authorization->substr(0, kBearer.size()), kBearer);
-  const auto token = is_bearer ? trim(authorization->substr(kBearer.size())) : std::string_view();
+  const auto token = bearer_token(*authorization);
+  if (has_access_token_form(token)) {
+    std::string copy(token);
+    co_return co_await platform_user(request, std::move(copy), options);
+  }
   if (!tenancy::has_credential_form(token, tenancy::kAdminTokenPrefix)) {
     co_return refuse(unknown_credential(), request, nullptr, "");
   }
   const tenancy::KeyHash hash = tenancy::hash_of_credential(token);
   auto entry = co_await registry_.find_admin_token(hash, options);
   if (!entry.ok()) co_return refuse(std::move(entry).error(), request, nullptr, "");
-  Principal principal(PrincipalKind::platform_admin, entry->id, "admin " + entry->name);
-  co_return PlatformContext(std::move(principal));
+  const std::string actor =
+      (entry->kind == tenancy::AdminEntry::Kind::service ? "service key " : "admin ") + entry->name;
+  if (entry->grant.has_expired(clock_.now())) co_return refuse(unknown_credential(), request, nullptr, actor);
+  if (!entry->grant.admits(request.peer)) {
+    co_return refuse(wrong_address(request.peer), request, nullptr, actor);
+  }
+  Principal principal(PrincipalKind::platform_admin, entry->id, actor);
+  co_return PlatformContext(std::move(principal), std::move(entry->grant));
 }
 
 Result<void> Authenticator::check_claim(const TenantContext& context, std::string_view id_or_slug,
@@ -190,7 +328,7 @@ Task<Result<TenantContext>> Authenticator::for_platform(const PlatformContext& a
   values.set("purpose", std::move(purpose));
   change.new_json = json::serialize(values);
   CO_TRY_DO(co_await trail_.record_change(std::move(change), options));
-  co_return TenantContext(std::move(tenant), std::move(principal));
+  co_return TenantContext(std::move(tenant), std::move(principal), Rights());
 }
 
 Task<Result<TenantContext>> Authenticator::for_server(ServerTask task,
@@ -202,8 +340,9 @@ Task<Result<TenantContext>> Authenticator::for_server(ServerTask task,
       purpose = "load sample data";
       break;
   }
-  Principal server(PrincipalKind::platform_admin, Uuid(), "server");
-  const PlatformContext itself(std::move(server));
+  Principal server(PrincipalKind::server, Uuid(), "server");
+  tenancy::Grant everything;
+  const PlatformContext itself(std::move(server), std::move(everything));
   co_return co_await for_platform(itself, std::move(tenant), std::move(purpose), options);
 }
 

@@ -1,11 +1,14 @@
 // Credentials → contexts. The only maker of TenantContext and PlatformContext.
 //
-// Data plane: header X-Tenant-Key ("tk_…", exactly one). X-Tenant-ID (id or slug), when given, must name the
-// key's own tenant. Control plane: "Authorization: Bearer rha_…". Errors:
-//   malformed_request    the credential or the claim is given more than once
+// Data plane: header X-Tenant-Key ("tk_…") or "Authorization: Bearer JWT" of a user (tokens.h), exactly one
+// of them. X-Tenant-ID (id or slug), when given, must name the credential's own tenant. Control plane:
+// "Authorization: Bearer rha_…" or the JWT of a platform admin. Errors:
+//   malformed_request    the credential or the claim is given more than once, or a key and a token
 //   credential_missing   none is given
-//   credential_unknown   not of the right form, unknown, revoked, expired, or its tenant is not there any
-//   more tenant_suspended     the tenant is suspended tenant_mismatch      the request names another tenant
+//   credential_unknown   not of the right form, unknown, revoked, expired, or its tenant is gone
+//   forbidden            the credential is bound to other networks than the peer's
+//   tenant_suspended     the tenant is suspended
+//   tenant_mismatch      the request names another tenant
 //   database_unavailable and the like, from the look-up
 // One per worker; all of it belongs to the executor's thread. Refusals go to the trail.
 #pragma once
@@ -20,6 +23,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "identity/access_directory.h"
 #include "identity/tenant_context.h"
 #include "net/http_message.h"
 #include "tenancy/registry.h"
@@ -38,6 +42,9 @@ class Authenticator {
   // "": hosts say nothing about tenants.
   Authenticator(tenancy::Registry& registry, audit::Trail& trail, const Clock& clock, std::string base_domain)
       : registry_(registry), trail_(trail), clock_(clock), base_domain_(std::move(base_domain)) {}
+
+  // Whose tokens are taken; before the first request. Without it there are none.
+  void accept_tokens(AccessDirectory& directory) { directory_ = &directory; }
 
   // The hot path, without a coroutine: the answer if it needs no query, nullopt if tenant() must be awaited.
   std::optional<Result<TenantContext>> tenant_if_cached(const net::HttpRequest& request);
@@ -62,7 +69,17 @@ class Authenticator {
  private:
   struct Presented;  // what the request holds, form checked
   Result<Presented> presented(const net::HttpRequest& request) const;
+  // Is the tenant there, and the one that the request names?
+  Result<void> check_tenant(const tenancy::Tenant& tenant, const Presented& credential) const;
   Result<TenantContext> admit(const tenancy::KeyEntry& entry, const Presented& credential) const;
+  Result<TenantContext> admit(const Access& access, std::shared_ptr<const tenancy::Tenant> tenant,
+                              const Presented& credential) const;
+  std::optional<Result<TenantContext>> user_if_cached(const net::HttpRequest& request,
+                                                      const Presented& credential);
+  Task<Result<TenantContext>> user(const net::HttpRequest& request, Presented credential,
+                                   CallOptions options);
+  Task<Result<PlatformContext>> platform_user(const net::HttpRequest& request, std::string token,
+                                              CallOptions options);
   Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
                std::string_view actor);
 
@@ -70,6 +87,7 @@ class Authenticator {
   audit::Trail& trail_;
   const Clock& clock_;
   const std::string base_domain_;
+  AccessDirectory* directory_ = nullptr;
 };
 
 }  // namespace rowhouse::identity

@@ -40,6 +40,10 @@ class AuthenticatorTest : public tenancy::fixture::InstallationTest {
   Result<TenantContext> tenant(const net::HttpRequest& request) {
     return run(authenticator_->tenant(request, patient()));
   }
+  static Result<tenancy::NewApiKey> make_key(tenancy::Grant grant) {
+    return run(tenants().create_key("acme", tenancy::NewKey("of a test", std::move(grant)),
+                                    tenancy::KeyMaker(tester()), patient()));
+  }
   ErrorCode refusal(std::vector<net::Header> headers) {
     const auto request = http(std::move(headers));
     const auto context = tenant(request);
@@ -68,8 +72,8 @@ TEST_F(AuthenticatorTest, AKeyGivesTheContextOfItsTenant) {
   ASSERT_TRUE(context.ok()) << context.error().message;
   EXPECT_EQ(context->tenant().id, acme_->tenant->id);
   EXPECT_EQ(context->pack().manifest.name, "mini");
-  EXPECT_TRUE(context->allows("lead:read"));
-  EXPECT_FALSE(context->allows("lead:delete"));
+  EXPECT_TRUE(context->require("lead:read").ok());
+  EXPECT_FALSE(context->require("lead:delete").ok());
   EXPECT_EQ(context->principal().kind, PrincipalKind::tenant_key);
   EXPECT_EQ(context->principal().name, "key default");
   const auto cached = authenticator_->tenant_if_cached(request);
@@ -112,14 +116,79 @@ TEST_F(AuthenticatorTest, DoubtfulHeadersAreRefused) {
 }
 
 TEST_F(AuthenticatorTest, KeysExpireByTheClock) {
-  const auto made = run(
-      tenants().create_key("acme", "short", clock().now() + std::chrono::minutes(1), tester(), patient()));
+  tenancy::Grant grant;
+  grant.expires_at = clock().now() + std::chrono::minutes(1);
+  const auto made = make_key(grant);
   ASSERT_TRUE(made.ok());
   const auto request = http({{"X-Tenant-Key", made->secret}});
   EXPECT_TRUE(tenant(request).ok());
   clock().advance(std::chrono::minutes(2));
   EXPECT_EQ(tenant(request).error().code, ErrorCode::credential_unknown);
   EXPECT_EQ(authenticator_->tenant_if_cached(request)->error().code, ErrorCode::credential_unknown);
+}
+
+TEST_F(AuthenticatorTest, AKeyMayDoWhatItsScopesSay) {
+  tenancy::Grant grant;
+  grant.permissions = std::make_shared<const tenancy::Permissions>(
+      tenancy::Permissions::from({"lead:write", "key:read"}).value());
+  const auto made = make_key(grant);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const auto context = tenant(http({{"X-Tenant-Key", made->secret}}));
+  ASSERT_TRUE(context.ok());
+  EXPECT_TRUE(context->require("key:read").ok());
+  EXPECT_EQ(context->require("lead:read").error().code, ErrorCode::permission_missing);
+  EXPECT_EQ(context->require("key:manage").error().code, ErrorCode::permission_missing);
+  // The plan comes first, and Rowhouse's own operations are in every plan.
+  EXPECT_EQ(context->require("lead:delete").error().code, ErrorCode::feature_missing);
+  EXPECT_NE(context->require("key:manage").error().message.find("key:manage"), std::string::npos);
+  EXPECT_EQ(context->grant().permissions->patterns(), grant.permissions->patterns());
+  EXPECT_EQ(context->rows(), tenancy::RowScope::all);
+  EXPECT_EQ(context->role(), "");
+}
+
+TEST_F(AuthenticatorTest, AKeyIsBoundToItsNetworks) {
+  const auto bound_to = [&](const std::string& network) {
+    tenancy::Grant grant;
+    grant.networks = std::make_shared<const tenancy::Networks>(tenancy::Networks::from({network}).value());
+    return make_key(grant)->secret;
+  };
+  EXPECT_TRUE(tenant(http({{"X-Tenant-Key", bound_to("198.51.100.0/24")}})).ok());
+  const std::string elsewhere = bound_to("203.0.113.0/24");
+  EXPECT_EQ(refusal({{"X-Tenant-Key", elsewhere}}), ErrorCode::forbidden);
+  EXPECT_EQ(refusal({{"X-Tenant-Key", elsewhere}}), ErrorCode::forbidden) << "out of the cache as well";
+  auto request = http({{"X-Tenant-Key", elsewhere}});
+  request.peer = "203.0.113.7:1";
+  EXPECT_TRUE(tenant(request).ok());
+  run(trail_->stop());
+  EXPECT_GT(count_of_events(), events_before_);
+}
+
+TEST_F(AuthenticatorTest, BothSecretsOfARotatedKeyAreGoodUntilTheOverlapIsOver) {
+  const auto made = make_key(tenancy::Grant());
+  ASSERT_TRUE(made.ok());
+  const auto old_secret = http({{"X-Tenant-Key", made->secret}});
+  EXPECT_TRUE(tenant(old_secret).ok());
+  const auto rotate = [&](std::chrono::seconds overlap) {
+    return run(tenants().rotate_key("acme", made->key.id, overlap, tenancy::KeyMaker(tester()), patient()));
+  };
+  const auto rotated = rotate(std::chrono::hours(1));
+  ASSERT_TRUE(rotated.ok()) << rotated.error().message;
+  EXPECT_EQ(rotated->key.id, made->key.id);
+  const auto new_secret = http({{"X-Tenant-Key", rotated->secret}});
+  for (int use = 0; use < 2; ++use) {  // looked up, and out of the cache
+    EXPECT_TRUE(tenant(old_secret).ok());
+    EXPECT_TRUE(tenant(new_secret).ok());
+  }
+  EXPECT_EQ(rotate(std::chrono::hours(1)).error().code, ErrorCode::conflict);
+  clock().advance(std::chrono::hours(1));
+  EXPECT_EQ(tenant(old_secret).error().code, ErrorCode::credential_unknown);
+  EXPECT_TRUE(tenant(new_secret).ok());
+
+  const auto last = rotate(std::chrono::seconds(0));
+  ASSERT_TRUE(last.ok()) << last.error().message;
+  EXPECT_TRUE(last->key.previous_until.empty());
+  EXPECT_EQ(tenant(new_secret).error().code, ErrorCode::credential_unknown);
+  EXPECT_TRUE(tenant(http({{"X-Tenant-Key", last->secret}})).ok());
 }
 
 TEST_F(AuthenticatorTest, OnlyAnActiveTenantIsLetIn) {

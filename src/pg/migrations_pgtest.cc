@@ -321,6 +321,7 @@ TEST_F(ShippedSqlTest, TenantDatabasesCloseTheWaysAroundRowSecurity) {
                               "UPDATE rowhouse.idempotency_keys SET tenant_id = gen_random_uuid()",
                               "TRUNCATE rowhouse.idempotency_keys",
                               "SELECT * FROM rowhouse.pack_migrations",
+                              "SELECT * FROM rowhouse.row_rules",
                               "SELECT rowhouse.grant_runtime('tenant_service')",
                               "SELECT pg_advisory_lock(1)",
                               "SELECT pg_try_advisory_xact_lock_shared(1, 2)",

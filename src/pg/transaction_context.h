@@ -42,8 +42,9 @@ struct ContextKey {
   std::string bytes;    // kContextKeyBytes, of one database
 };
 
-// What the principal may do, as row rules of packs see it (rowhouse.principal_role()).
-enum class ContextRole : std::int32_t { service = 0 };
+// What the principal is to the row rules of packs (rowhouse.principal_role()): no person at all, a person who
+// reaches their own rows, a person who reaches all rows of the tenant.
+enum class ContextRole : std::int32_t { service = 0, user_own_rows = 1, user_all_rows = 2 };
 
 class TransactionContext {
  public:

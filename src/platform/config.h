@@ -17,6 +17,10 @@
 
 #include "base/result.h"
 #include "data/data_service.h"
+#include "identity/access_directory.h"
+#include "identity/passwords.h"
+#include "identity/sessions.h"
+#include "identity/tokens.h"
 #include "net/http_server.h"
 #include "observe/log.h"
 #include "operations/engine.h"
@@ -62,6 +66,11 @@ struct Config {
   pg::PoolOptions platform_pool;
   session::TenantDatabaseOptions tenant_database;
   tenancy::RegistryOptions registry;
+  pg::PoolOptions identity_pool;
+  identity::TokenOptions tokens;
+  identity::PasswordOptions passwords;
+  identity::SessionOptions sessions;
+  identity::AccessDirectoryOptions access;
   data::DataOptions data;
   tenancy::GuardMode context_guard = tenancy::GuardMode::automatic;
   tenancy::ContextKeyOptions context_keys;

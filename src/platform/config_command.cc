@@ -163,7 +163,8 @@ cli::Command config_command(const Environment& environment) {
                         {}}};
   for (const OptionSpec& spec : option_registry()) command.arguments[0].choices.push_back(spec.name);
   command.options = {cli::json_option(), {"markdown", "", "Print docs/configuration.md"}};
-  const auto flags = flags_of({"server", "credentials", "postgres", "http", "connections", "data", "client"});
+  const auto flags = flags_of({"server", "credentials", "postgres", "http", "connections", "data",
+                               "isolation", "people", "operations", "client"});
   command.options.insert(command.options.end(), flags.begin(), flags.end());
   command.notes = "Secrets show as (set). A flag beats the environment, the environment beats the file.";
   command.examples = {{"rowhouse config", "all of them"},

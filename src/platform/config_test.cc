@@ -105,6 +105,20 @@ TEST_F(ConfigTest, ErrorsNameOptionValueBoundsAndSource) {
   EXPECT_NE(error_of({{"config", directory_ + "/none"}}).find("cannot read"), std::string::npos);
 }
 
+TEST_F(ConfigTest, TheIssuerIsAUrlAndLivesAreWhole) {
+  for (const char* url : {"rowhouse", "https://", "ftp://a.example", "https://a.example/",
+                          "https://a.example?x", "https://a.example#x", "https://a b.example"}) {
+    EXPECT_NE(error_of({{"issuer", url}}), "") << url;
+  }
+  EXPECT_NE(error_of({{"access-token-life", "60500ms"}}).find("a multiple of 1s"), std::string::npos);
+  EXPECT_NE(error_of({{"session-life", "90m"}}).find("a multiple of 1h"), std::string::npos);
+  const auto resolved =
+      resolve({{"issuer", "https://rows.example/base"}, {"access-token-life", "61s"}}, environment());
+  ASSERT_TRUE(resolved.ok());
+  EXPECT_EQ(resolved->config.tokens.issuer, "https://rows.example/base");
+  EXPECT_EQ(resolved->config.tokens.access_life, std::chrono::seconds(61));
+}
+
 TEST_F(ConfigTest, SecretsHaveNoFlagAndAreNotShown) {
   variables["ROWHOUSE_ADMIN_TOKEN"] = "rha_from_environment";
   const auto resolved = resolve({{"admin-token", "rha_from_argv"}}, environment());

@@ -62,8 +62,9 @@ Task<Result<DemoTenant>> ensure(tenancy::TenantService& tenants, const Entry& en
   if (found.ok()) {
     tenant = std::move(found).value();
     if (access(key_file.c_str(), F_OK) != 0) {
-      const std::string name = "demo";
-      CO_TRY(const auto key, co_await tenants.create_key(slug, name, std::nullopt, actor, options));
+      const tenancy::NewKey wanted("demo");
+      const tenancy::KeyMaker maker(actor);
+      CO_TRY(const auto key, co_await tenants.create_key(slug, wanted, maker, options));
       CO_TRY_DO(replace_secret_file(key_file, key.secret));
     }
   } else {

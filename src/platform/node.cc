@@ -78,16 +78,20 @@ class Node {
       : resolved_(resolved),
         config_(resolved.config),
         kind_(kind),
+        passwords_(config_.passwords),
         context_{.config = config_,
                  .administrator = database.administrator,
                  .credentials = database.credentials,
                  .log = log,
                  .clock = clock_,
                  .hooks = hooks,
+                 .passwords = passwords_,
                  .database_ready = [&database] { return database.ready(); },
                  .tenant_changed = [this](std::size_t origin,
                                           const Uuid& tenant) { forget_tenant(origin, tenant); },
                  .packs_changed = [this](std::size_t origin) { reload_packs(origin); },
+                 .access_changed = [this](std::size_t origin,
+                                          const Uuid& subject) { forget_access(origin, subject); },
                  .operation_noticed =
                      [this](const std::string& payload) {
                        for (const auto& worker : workers_) worker->notice_operation(payload);
@@ -241,6 +245,12 @@ class Node {
     }
   }
 
+  void forget_access(std::size_t origin, const Uuid& subject) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (i != origin) workers_[i]->forget_access(subject);
+    }
+  }
+
   void reload_packs(std::size_t origin) {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       if (i != origin) workers_[i]->reload_packs();
@@ -251,6 +261,7 @@ class Node {
   const Config& config_;
   ServerKind kind_;
   SystemClock clock_;
+  identity::Passwords passwords_;  // before the workers: nobody may wait for it when it goes
   NodeContext context_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;

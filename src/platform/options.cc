@@ -16,6 +16,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr std::size_t kMaxIssuerBytes = 200;
+
 // Builds one module's options. Each `member` is a function from Config& to the place of the value.
 class Module {
  public:
@@ -77,10 +79,14 @@ class Module {
     OptionSpec& spec = add(std::move(name), Kind::duration, "DURATION", std::move(description));
     spec.bounds =
         fmt::format("a duration, {} to {} (ms, s, m, h)", format_duration(minimum), format_duration(maximum));
+    using Unit = std::remove_reference_t<std::invoke_result_t<Member, Config&>>;
+    if (Unit(1) > milliseconds(1)) spec.bounds += ", a multiple of " + format_duration(Unit(1));
     spec.set = [member, minimum, maximum](Config& config, std::string_view value) {
       const auto parsed = parse_duration(value);
       if (!parsed.has_value() || *parsed < minimum || *parsed > maximum) return false;
-      member(config) = *parsed;
+      const auto whole = std::chrono::duration_cast<Unit>(*parsed);
+      if (whole != *parsed) return false;
+      member(config) = whole;
       return true;
     };
     spec.get = [member](const Config& config) {
@@ -243,6 +249,8 @@ void add_pools(std::vector<OptionSpec>& registry) {
   Module module(registry, "connections");
   module.integer("platform_connections", ROWHOUSE_MEMBER(platform_pool.write_connections), 1, 100,
                  "Connections of one worker to the platform database for changes");
+  module.integer("identity_connections", ROWHOUSE_MEMBER(identity_pool.write_connections), 1, 100,
+                 "The same to the identity database");
   module.integer("pool_read_connections", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_connections), 1,
                  100, "Connections of one worker to each pack's pool database for reads");
   module.integer("pool_read_depth", ROWHOUSE_MEMBER(tenant_database.shared_pool.read_depth), 1, 16,
@@ -319,6 +327,49 @@ void add_isolation(std::vector<OptionSpec>& registry) {
       .default_text = "the node's own listening address";
 }
 
+void add_people(std::vector<OptionSpec>& registry) {
+  Module module(registry, "people");
+  OptionSpec& issuer = module.text("issuer", ROWHOUSE_MEMBER(tokens.issuer),
+                                   "Base URL under which people and applications reach this installation; "
+                                   "the issuer of access tokens, the same on every node",
+                                   Kind::text, "URL");
+  issuer.bounds = "an http or https URL without query, fragment and slash at the end";
+  issuer.set = [](Config& config, std::string_view value) {
+    const bool is_url = (value.starts_with("https://") && value.size() > 8) ||
+                        (value.starts_with("http://") && value.size() > 7);
+    if (!is_url || value.size() > kMaxIssuerBytes || value.ends_with('/')) return false;
+    if (value.find_first_of(" ?#\"\\") != std::string_view::npos) return false;
+    config.tokens.issuer = std::string(value);
+    return true;
+  };
+  module.duration("access_token_life", ROWHOUSE_MEMBER(tokens.access_life), milliseconds(60'000),
+                  milliseconds(3'600'000), "How long an access token is good; then it is refreshed");
+  module.duration("session_idle_life", ROWHOUSE_MEMBER(sessions.idle_life), milliseconds(3'600'000),
+                  std::chrono::days(90), "A session that was not refreshed for so long ends");
+  module.duration("session_life", ROWHOUSE_MEMBER(sessions.longest_life), milliseconds(3'600'000),
+                  std::chrono::days(365), "A session ends after so long, however often it was refreshed");
+  module.size("password_memory", ROWHOUSE_MEMBER(passwords.cost.memory_bytes), 8 << 20, 1 << 30,
+              "Memory of one argon2id hash; hashes of another cost are made again when their user signs in");
+  module.integer("password_passes", ROWHOUSE_MEMBER(passwords.cost.passes), 1, 20,
+                 "Passes of argon2id over that memory");
+  module.integer("password_threads", ROWHOUSE_MEMBER(passwords.threads), 1, 64,
+                 "Passwords that one node hashes at the same time");
+  module.integer("password_queue", ROWHOUSE_MEMBER(passwords.max_queued), 1, 10'000,
+                 "Passwords that may wait for that; further ones are answered 503");
+  module.integer("password_min_length", ROWHOUSE_MEMBER(passwords.min_characters), 8, 64,
+                 "Characters that a new password must have");
+  module.duration("login_attempt_window", ROWHOUSE_MEMBER(sessions.attempt_window), milliseconds(60'000),
+                  milliseconds(24 * 3'600'000), "Failed attempts to sign in are counted for so long");
+  module.integer("login_attempts", ROWHOUSE_MEMBER(sessions.attempts_per_account_and_address), 1, 1'000,
+                 "Failed attempts for one account from one address");
+  module.integer("login_attempts_per_address", ROWHOUSE_MEMBER(sessions.attempts_per_address), 1, 1'000'000,
+                 "Failed attempts from one address, for all accounts together");
+  module.integer("login_attempts_per_account", ROWHOUSE_MEMBER(sessions.attempts_per_account), 1, 1'000'000,
+                 "Failed attempts for one account from all addresses that it was never signed in from");
+  module.integer("cached_tokens", ROWHOUSE_MEMBER(access.max_tokens), 100, 10'000'000,
+                 "Access tokens that one worker keeps in memory");
+}
+
 void add_operations(std::vector<OptionSpec>& registry) {
   Module module(registry, "operations");
   OptionSpec& lease =
@@ -370,6 +421,10 @@ Config::Config() {
   server.packs = "all";
   postgres.data_directory = default_data_directory();
   client.url = "http://127.0.0.1:8080";
+  tokens.issuer = "http://127.0.0.1:8080";
+  identity_pool.read_connections = 1;
+  identity_pool.write_connections = 2;
+  identity_pool.exclusive_connections = 1;
   platform_pool.read_connections = 2;
   platform_pool.write_connections = 4;
   platform_pool.exclusive_connections = 4;
@@ -389,6 +444,7 @@ const std::vector<OptionSpec>& option_registry() {
     add_pools(options);
     add_data(options);
     add_isolation(options);
+    add_people(options);
     add_operations(options);
     add_client(options);
     return options;

@@ -16,8 +16,8 @@
 namespace rowhouse::platform {
 namespace {
 
-const std::vector<std::string> kServerModules = {"server",      "credentials", "postgres", "http",
-                                                 "connections", "data",        "isolation"};
+const std::vector<std::string> kServerModules = {
+    "server", "credentials", "postgres", "http", "connections", "data", "isolation", "people", "operations"};
 
 std::vector<cli::Option> connection_options(cli::Talks talks) {
   const std::vector<std::string> wanted =
@@ -137,11 +137,14 @@ cli::App make_app(const Environment& environment, const Hooks& hooks) {
   append(app.commands, cli::verify_commands());
   append(app.commands, cli::tenant_commands());
   append(app.commands, cli::key_commands());
+  append(app.commands, cli::service_key_commands());
+  append(app.commands, cli::people_commands());
   append(app.commands, cli::operation_commands());
   append(app.commands, cli::pack_commands());
   app.commands.push_back(pack_check_command(environment));
   append(app.commands, cli::data_commands());
   append(app.commands, cli::context_key_commands());
+  append(app.commands, cli::token_key_commands());
   append(app.commands, cli::general_commands());
   return app;
 }

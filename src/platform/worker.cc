@@ -23,6 +23,12 @@ pg::PoolOptions platform_pool_options(const NodeContext& node, const tenancy::Cl
   return options;
 }
 
+pg::PoolOptions identity_pool_options(const NodeContext& node, const tenancy::Cluster& cluster) {
+  pg::PoolOptions options = node.config.identity_pool;
+  options.parameters = cluster.as(tenancy::kPlatformRole, tenancy::kIdentityDatabase);
+  return options;
+}
+
 session::TenantDatabaseOptions tenant_database_options(const NodeContext& node) {
   session::TenantDatabaseOptions options = node.config.tenant_database;
   options.host = node.administrator.host;
@@ -90,6 +96,15 @@ Worker::Worker(NodeContext& node, std::size_t index)
       verifications_(platform_pool_),
       registry_(cluster_, platform_pool_, packs_, node.config.registry),
       trail_(executor_, platform_pool_, audit::TrailOptions()),
+      identity_pool_(executor_, identity_pool_options(node, cluster_)),
+      signing_keys_(
+          identity_pool_, [this](std::string_view purpose) { return node_.credentials.derive(purpose); },
+          node.clock, node.config.tokens),
+      outbox_(identity_pool_, platform_pool_),
+      access_(cluster_, identity_pool_, signing_keys_, outbox_, node.clock, node.config.access),
+      users_(executor_, identity_pool_, node.passwords, node.clock),
+      sessions_(executor_, identity_pool_, registry_, trail_, node.passwords, signing_keys_, node.clock,
+                node.config.sessions),
       authenticator_(registry_, trail_, node.clock, node.config.server.base_domain),
       database_(
           executor_, tenant_database_options(node),
@@ -101,6 +116,7 @@ Worker::Worker(NodeContext& node, std::size_t index)
       upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)),
       catch_up_(executor_, upgrades_, node.log) {
   wire_tenants();
+  wire_identity();
   registry_.on_context_keys([this] { upkeep_.keys_changed(); });
 }
 
@@ -112,6 +128,9 @@ http::Dependencies Worker::dependencies() {
       .log = node_.log,
       .trail = trail_,
       .authenticator = authenticator_,
+      .users = users_,
+      .sessions = sessions_,
+      .signing_keys = signing_keys_,
       .data = data_,
       .operations = operations_,
       .tenants = tenants_,
@@ -153,6 +172,25 @@ void Worker::wire_tenants() {
       [this](const std::string& database) { database_.close_dedicated(database); });
 }
 
+// What a change of people makes stale is forgotten here at once, as above.
+void Worker::wire_identity() {
+  const auto changed = [this](const Uuid& subject) {
+    access_.forget(subject);
+    node_.access_changed(index_, subject);
+  };
+  users_.wire(changed);
+  sessions_.wire(changed);
+  authenticator_.accept_tokens(access_);
+  tenants_.wire_people([this](Uuid tenant, tenancy::Actor actor, CallOptions options) {
+    return remove_people(tenant, std::move(actor), options);
+  });
+}
+
+Task<Result<void>> Worker::remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options) {
+  CO_TRY_DO(co_await users_.remove_tenant(tenant, std::move(actor), options));
+  co_return co_await users_.prove_tenant_gone(tenant, options);
+}
+
 Task<Result<std::size_t>> Worker::load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                                const std::vector<tenancy::SampleData>& samples,
                                                CallOptions options) {
@@ -171,6 +209,7 @@ Task<Result<void>> Worker::prepare(CallOptions options) {
   // The registry first: it tells of every later change of the keys.
   CO_TRY_DO(co_await registry_.start(options));
   CO_TRY_DO(co_await context_keys_.refresh(options));
+  CO_TRY_DO(co_await access_.start(options));
   upkeep_.start();
   co_return Result<void>();
 }
@@ -266,6 +305,7 @@ Task<void> Worker::stop_services() {
   co_await catch_up_.stop();
   operation_notices_.reset();
   co_await operations_.stop();
+  access_.stop();
   registry_.stop();
   co_await upkeep_.stop();
   co_await trail_.stop();
@@ -273,6 +313,10 @@ Task<void> Worker::stop_services() {
 
 void Worker::forget_tenant(const Uuid& tenant) {
   executor_.post([this, tenant] { registry_.forget_tenant(tenant); });
+}
+
+void Worker::forget_access(const Uuid& subject) {
+  executor_.post([this, subject] { access_.forget(subject); });
 }
 
 void Worker::notice_operation(const std::string& payload) {

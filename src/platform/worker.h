@@ -17,7 +17,13 @@
 #include "base/clock.h"
 #include "data/data_service.h"
 #include "http/api.h"
+#include "identity/access_directory.h"
 #include "identity/authenticator.h"
+#include "identity/outbox.h"
+#include "identity/passwords.h"
+#include "identity/sessions.h"
+#include "identity/signing_keys.h"
+#include "identity/users.h"
 #include "net/executor.h"
 #include "net/http_server.h"
 #include "observe/log.h"
@@ -51,9 +57,11 @@ struct NodeContext {
   observe::Log& log;
   const Clock& clock;
   const Hooks& hooks;
+  identity::Passwords& passwords;
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
+  std::function<void(std::size_t worker, const Uuid&)> access_changed;  // the same
   std::function<void(const std::string& payload)> operation_noticed;    // tells every worker
   std::function<bool(verify::Runner::Job)> run_verification;            // any thread
   std::atomic<std::uint64_t> requests{0};
@@ -91,6 +99,7 @@ class Worker {
   // deadline forward.
   void begin_drain(Deadline deadline);
   void forget_tenant(const Uuid& tenant);
+  void forget_access(const Uuid& subject);  // a user, session or tenant; see AccessDirectory
   void reload_packs();
   void notice_operation(const std::string& payload);
 
@@ -102,7 +111,9 @@ class Worker {
 
  private:
   void wire_tenants();
+  void wire_identity();
   void listen_for_operations();
+  Task<Result<void>> remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options);
   Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                          const std::vector<tenancy::SampleData>& samples,
                                          CallOptions options);
@@ -130,6 +141,12 @@ class Worker {
   verify::Store verifications_;
   tenancy::Registry registry_;
   audit::Trail trail_;
+  pg::Pool identity_pool_;
+  identity::SigningKeys signing_keys_;
+  identity::Outbox outbox_;
+  identity::AccessDirectory access_;
+  identity::UserService users_;
+  identity::SessionService sessions_;
   identity::Authenticator authenticator_;
   session::TenantDatabase database_;
   tenancy::TenantService tenants_;

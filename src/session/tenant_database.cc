@@ -51,6 +51,13 @@ Settings runtime_settings(const std::string& statement_timeout) {
   return settings;
 }
 
+// Row rules are for people alone: a key or the server has no rows of its own.
+pg::ContextRole role_of(const identity::TenantContext& caller) {
+  if (caller.principal().kind != identity::PrincipalKind::tenant_user) return pg::ContextRole::service;
+  return caller.rows() == tenancy::RowScope::own ? pg::ContextRole::user_own_rows
+                                                 : pg::ContextRole::user_all_rows;
+}
+
 }  // namespace
 
 // A pool, kept alive by the requests that use it: it may be dropped from the map while they run.
@@ -74,7 +81,7 @@ struct TenantDatabase::Impl {
   // In the name of whom: the caller's principal, acting for its tenant.
   pg::TransactionContext context_for(const identity::TenantContext& caller) const {
     const tenancy::Tenant& tenant = caller.tenant();
-    return pg::TransactionContext(tenant.id, caller.principal().id, pg::ContextRole::service,
+    return pg::TransactionContext(tenant.id, caller.principal().id, role_of(caller),
                                   context_key_of(tenant.placement.database));
   }
 

@@ -1,8 +1,11 @@
+// API keys of tenants: list, create, rotate with an overlap, revoke.
 #include <utility>
 
 #include "base/text.h"
 #include "tenancy/api_key.h"
-#include "tenancy/tenant_input.h"
+#include "tenancy/api_key_rows.h"
+#include "tenancy/grant_row.h"
+#include "tenancy/manifest_roles.h"
 #include "tenancy/tenants_impl.h"
 
 namespace rowhouse::tenancy {
@@ -10,35 +13,56 @@ namespace rowhouse::tenancy {
 namespace {
 
 constexpr std::size_t kMaxActiveKeys = 100;
+constexpr std::string_view kNoSuchKey = "the tenant has no such key";
 
-// RFC 3339 in UTC, as everywhere; null stays null.
-std::string rfc3339(std::string_view column) {
-  return "pg_catalog.to_char(" + std::string(column) +
-         " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
-}
-
-std::string key_columns() {
-  return "k.id, k.name, k.hint, " + rfc3339("k.created_at") + ", " + rfc3339("k.expires_at") + ", " +
-         rfc3339("k.revoked_at") + ", " + rfc3339("k.last_used_at");
-}
+std::string columns_of(std::string_view name) { return key_columns(KeyTable::api_keys, name); }
 
 const std::string& list_sql() {
   static const std::string sql =
-      "SELECT " + key_columns() +
+      "SELECT " + columns_of("k") +
       " FROM platform.api_keys k WHERE k.tenant_id = $1::uuid ORDER BY k.created_at, k.id";
   return sql;
+}
+
+// The audit record and the event of whatever `k` holds, then its columns.
+std::string recorded(int first_parameter) {
+  return ", recorded AS (" + audit::insert_sql(first_parameter, "k") + "), announced AS (" +
+         outbox_sql(first_parameter + audit::kChangeParameters, "k", "tenant_id") + ") SELECT " +
+         columns_of("k") + " FROM k";
 }
 
 // Nothing is inserted when the tenant is being deleted or has too many keys.
 const std::string& create_sql() {
   static const std::string sql =
-      "WITH k AS (INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash, expires_at) "
-      "SELECT $2::uuid, t.id, $3::text, $4::text, $5::bytea, $6::timestamptz FROM platform.tenants t "
+      "WITH k AS (INSERT INTO platform.api_keys (id, tenant_id, name, hint, hash, created_by, scopes, "
+      "networks, expires_at) SELECT $2::uuid, t.id, $3::text, $4::text, $5::bytea, $6::text, $7::text[], "
+      "$8::cidr[], $9::timestamptz FROM platform.tenants t "
       "WHERE t.id = $1::uuid AND t.status <> 'deleting' AND (SELECT count(*) FROM platform.api_keys o "
       "WHERE o.tenant_id = t.id AND o.revoked_at IS NULL) < " +
-      std::to_string(kMaxActiveKeys) + " RETURNING *), recorded AS (" + audit::insert_sql(7, "k") +
-      "), announced AS (" + outbox_sql(7 + audit::kChangeParameters, "k", "tenant_id") + ") SELECT " +
-      key_columns() + " FROM k";
+      std::to_string(kMaxActiveKeys) + " RETURNING *)" + recorded(10);
+  return sql;
+}
+
+const std::string& rights_sql() {
+  static const std::string sql =
+      "SELECT " + grant_columns("k", "k.expires_at") +
+      ", (k.revoked_at IS NOT NULL)::text, (extract(epoch FROM k.previous_until) * 1000)::bigint "
+      "FROM platform.api_keys k WHERE k.tenant_id = $1::uuid AND k.id = $2::uuid";
+  return sql;
+}
+
+// $5: now; $6: until when the secret of before is good, null if it ends. The conditions are looked at again:
+// somebody else may rotate or revoke the key at the same time.
+const std::string& rotate_sql() {
+  static const std::string sql =
+      "WITH k AS (UPDATE platform.api_keys SET hash = $3::bytea, hint = $4::text, rotated_at = "
+      "$5::timestamptz, previous_hash = CASE WHEN $6::timestamptz IS NOT NULL THEN hash END, previous_until "
+      "= "
+      "$6::timestamptz WHERE tenant_id = $1::uuid AND id = $2::uuid AND revoked_at IS NULL AND (expires_at "
+      "IS "
+      "NULL OR expires_at > $5::timestamptz) AND ($6::timestamptz IS NULL OR previous_until IS NULL OR "
+      "previous_until <= $5::timestamptz) RETURNING *)" +
+      recorded(7);
   return sql;
 }
 
@@ -53,18 +77,6 @@ const std::string& revoke_sql() {
       "tenant_id "
       "= $1::uuid)";
   return sql;
-}
-
-ApiKey key_from_row(const pg::Rows& rows, std::size_t row) {
-  ApiKey key;
-  key.id = Uuid::parse(rows.text(row, 0)).value_or(Uuid());
-  key.name = rows.text(row, 1);
-  key.hint = rows.text(row, 2);
-  key.created_at = rows.text(row, 3);
-  key.expires_at = rows.text(row, 4);
-  key.revoked_at = rows.text(row, 5);
-  key.last_used_at = rows.text(row, 6);
-  return key;
 }
 
 audit::Change key_change(const Uuid& tenant, const Uuid& key, std::string action, const Actor& actor) {
@@ -82,11 +94,13 @@ void append_records(pg::Params& params, const audit::Change& change) {
   params.emplace_back(json::serialize(payload));
 }
 
-Faults faults_of_key(const std::string& name, const std::optional<WallTime>& expires_at, WallTime now) {
-  Faults faults;
-  check_name("/name", name, faults);
-  if (expires_at && *expires_at <= now) faults.emplace_back("/expires_at", "must be in the future");
-  return faults;
+// Scopes that allow nothing in this pack are mistakes.
+void check_scopes(const Permissions& scopes, const Pack& pack, Faults& faults) {
+  const auto patterns = scopes.patterns();
+  for (const std::string& pattern : patterns) {
+    if (is_permission_of(pack.manifest, pattern)) continue;
+    faults.emplace_back("/scopes", pattern + " is no operation of the pack " + pack.manifest.name);
+  }
 }
 
 }  // namespace
@@ -98,31 +112,33 @@ Task<Result<std::vector<ApiKey>>> TenantService::keys(std::string id_or_slug, Ca
   const pg::Statement statement(list_sql(), std::move(params));
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
   std::vector<ApiKey> keys;
+  keys.reserve(rows.size());
   for (std::size_t row = 0; row < rows.size(); ++row) keys.push_back(key_from_row(rows, row));
   co_return keys;
 }
 
-Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, std::string name,
-                                                  std::optional<WallTime> expires_at, Actor actor,
+Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, NewKey wanted, KeyMaker maker,
                                                   CallOptions options) {
-  auto faults = faults_of_key(name, expires_at, impl_->clock.now());
-  if (!faults.empty()) co_return error_of(std::move(faults));
   CO_TRY(const auto tenant, co_await impl_->read(std::move(id_or_slug), options));
+  CO_TRY(const auto pack, co_await impl_->pack_named(tenant->pack_name, options));
+  auto faults = faults_of_key(wanted, impl_->clock.now());
+  check_scopes(*wanted.grant.permissions, *pack, faults);
+  if (!faults.empty()) co_return error_of(std::move(faults));
+  CO_TRY_DO(check_within(maker.own, wanted.grant));
   NewApiKey made;
   made.secret = make_credential(kTenantKeyPrefix);
+  const std::string hint = hint_of_credential(made.secret);
   const Uuid id = Uuid::make_v7(impl_->clock.now());
-  auto change = key_change(tenant->id, id, "key.created", actor);
-  json::Value values;
-  values.set("name", name);
-  values.set("hint", hint_of_credential(made.secret));
-  change.new_json = json::serialize(values);
+  auto change = key_change(tenant->id, id, "key.created", maker.actor);
+  change.new_json = key_summary(wanted, hint);
   pg::Params params;
   params.emplace_back(tenant->id.to_string());
   params.emplace_back(id.to_string());
-  params.emplace_back(std::move(name));
-  params.emplace_back(hint_of_credential(made.secret));
+  params.emplace_back(std::move(wanted.name));
+  params.emplace_back(hint);
   params.emplace_back(bytea_text(hash_of_credential(made.secret)));
-  params.emplace_back(expires_at ? pg::Param(to_rfc3339(*expires_at)) : std::nullopt);
+  params.emplace_back(maker.actor.name);
+  append_grant(params, wanted.grant);
   append_records(params, change);
   const pg::Statement statement(create_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
@@ -130,6 +146,65 @@ Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, std::s
     co_return Error(ErrorCode::conflict, "the tenant is being deleted, or has " +
                                              std::to_string(kMaxActiveKeys) +
                                              " keys already; revoke one that is not needed");
+  }
+  impl_->announce(tenant->id);
+  made.key = key_from_row(rows, 0);
+  co_return made;
+}
+
+Task<Result<void>> TenantService::Impl::check_rotation(Uuid tenant, Uuid key, Overlap overlap, Grant own,
+                                                       CallOptions options) {
+  pg::Params params;
+  params.emplace_back(tenant.to_string());
+  params.emplace_back(key.to_string());
+  const pg::Statement statement(rights_sql(), std::move(params));
+  CO_TRY(const auto rows, co_await platform.run(nullptr, statement, options));
+  if (rows.size() == 0) co_return Error(ErrorCode::not_found, std::string(kNoSuchKey));
+  CO_TRY(const Grant grant, grant_from_row(rows, 0, 0));
+  CO_TRY_DO(check_within(own, grant));
+  const WallTime now = clock.now();
+  if (rows.text(0, kGrantColumnCount) == "true" || grant.has_expired(now)) {
+    co_return Error(ErrorCode::conflict, "the key is revoked or has expired: make a new one");
+  }
+  const auto previous_ms = parse_int64(rows.text(0, kGrantColumnCount + 1));
+  const WallTime previous_until{std::chrono::milliseconds(previous_ms.value_or(0))};
+  if (overlap == Overlap::some && previous_until > now) {
+    co_return Error(ErrorCode::conflict,
+                    "the key was rotated before, and that secret is good until " +
+                        to_rfc3339(previous_until) +
+                        ": wait, or rotate with an overlap of 0, which ends every older secret at once");
+  }
+  co_return Result<void>();
+}
+
+Task<Result<NewApiKey>> TenantService::rotate_key(std::string id_or_slug, Uuid key_id,
+                                                  std::chrono::seconds overlap, KeyMaker maker,
+                                                  CallOptions options) {
+  CO_TRY(const auto tenant, co_await impl_->read(std::move(id_or_slug), options));
+  const bool overlaps = overlap > std::chrono::seconds(0);
+  CO_TRY_DO(co_await impl_->check_rotation(
+      tenant->id, key_id, overlaps ? Impl::Overlap::some : Impl::Overlap::none, maker.own, options));
+  NewApiKey made;
+  made.secret = make_credential(kTenantKeyPrefix);
+  const std::string hint = hint_of_credential(made.secret);
+  const WallTime now = impl_->clock.now();
+  auto change = key_change(tenant->id, key_id, "key.rotated", maker.actor);
+  json::Value values;
+  values.set("hint", hint);
+  values.set("overlap_seconds", static_cast<std::int64_t>(overlap.count()));
+  change.new_json = json::serialize(values);
+  pg::Params params;
+  params.emplace_back(tenant->id.to_string());
+  params.emplace_back(key_id.to_string());
+  params.emplace_back(bytea_text(hash_of_credential(made.secret)));
+  params.emplace_back(hint);
+  params.emplace_back(to_rfc3339(now));
+  params.emplace_back(overlaps ? pg::Param(to_rfc3339(now + overlap)) : std::nullopt);
+  append_records(params, change);
+  const pg::Statement statement(rotate_sql(), std::move(params), pg::Access::write);
+  CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
+  if (rows.size() == 0) {
+    co_return Error(ErrorCode::conflict, "the key was rotated or revoked at the same time; look at it again");
   }
   impl_->announce(tenant->id);
   made.key = key_from_row(rows, 0);
@@ -147,7 +222,7 @@ Task<Result<void>> TenantService::revoke_key(std::string id_or_slug, Uuid key_id
   const pg::Statement statement(revoke_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
   impl_->announce(tenant->id);
-  if (rows.text(0, 0) == "0") co_return Error(ErrorCode::not_found, "the tenant has no such key");
+  if (rows.text(0, 0) == "0") co_return Error(ErrorCode::not_found, std::string(kNoSuchKey));
   co_return Result<void>();
 }
 

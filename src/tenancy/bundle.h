@@ -1,6 +1,7 @@
 // A pack as files: what an author writes and what an installation stores, before anything was checked.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,9 @@ struct Bundle {
   Manifest manifest;
   std::vector<PackMigration> migrations;  // 1, 2, 3, …
   std::vector<SampleData> samples;        // in loading order
+  // Row rules, as rowhouse.row_rules holds them, of a version whose upgrade is under way: they hold for
+  // tenants that are made meanwhile, in place of the manifest's.
+  std::optional<std::string> announced_row_rules;
 };
 
 // Limits: 1 MiB of manifest, 1,000 migrations of 1 MiB, 64 MiB of sample data.

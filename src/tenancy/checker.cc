@@ -3,6 +3,7 @@
 #include "pg/quote.h"
 #include "tenancy/catalog.h"
 #include "tenancy/isolation_sql.h"
+#include "tenancy/row_rules.h"
 
 namespace rowhouse::tenancy {
 
@@ -15,7 +16,8 @@ bool is_used(RuleUse use, CheckTime time) {
 }
 
 std::string rules_query(CheckTime time) {
-  std::string sql = isolation_catalog(CatalogScope::one_schema) + std::string(kRuleCatalog);
+  std::string sql =
+      isolation_catalog(CatalogScope::one_schema) + std::string(kRowRuleCatalog) + std::string(kRuleCatalog);
   sql += "SELECT rule, object, message, fix FROM (";
   std::string_view separator;
   for (const IsolationRule& rule : isolation_rules()) {

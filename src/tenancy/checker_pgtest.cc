@@ -23,6 +23,12 @@ struct Break {
 };
 
 constexpr Break kBreaks[] = {
+    {"row-rule-impossible", "leads",
+     R"(INSERT INTO rowhouse.row_rules VALUES ('app', '[{"relation": "leads", "owners": ["id", "email"]}]'))"},
+    {"row-rule-impossible", "open_leads",
+     R"(INSERT INTO rowhouse.row_rules VALUES ('app', '[{"relation": "open_leads", "owners": ["id"]}]'))"},
+    {"row-rule-impossible", "notes",
+     R"(INSERT INTO rowhouse.row_rules VALUES ('app', '[{"relation": "notes", "through": "lead_id", "parent": "leads_"}]'))"},
     {"tenant-id-missing", "things", "CREATE TABLE things (id uuid PRIMARY KEY)"},
     {"tenant-id-wrong-type", "things",
      "CREATE TABLE things (tenant_id text NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))"},
@@ -201,8 +207,9 @@ class Checker : public ::testing::Test {
   // The schema `app` with the good pack and one edit.
   void build(const std::string& edit) {
     sql_.run(
-        "RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; SET search_path = app; SET ROLE tenant_owner; CREATE "
-        "SCHEMA app");
+        "RESET ROLE; DROP SCHEMA IF EXISTS app CASCADE; DELETE FROM rowhouse.row_rules; SET search_path = "
+        "app; "
+        "SET ROLE tenant_owner; CREATE SCHEMA app");
     sql_.run(fixture::kTables);
     sql_.run(fixture::kViews);
     if (!edit.empty()) sql_.run(edit);

@@ -210,6 +210,23 @@ SELECT r.schema, r.short_name || '.' || y.name, 'a policy for certain roles does
 SELECT r.schema, r.short_name || '.' || y.name, 'partitions are reached through their parent alone, whose policies hold',
        pg_catalog.format('DROP POLICY %I ON %s;', y.name, r.quoted)
   FROM policy y JOIN relation r ON r.oid = y.relation_id WHERE r.is_partition)sql"},
+
+    // Row rules by role. Protection leaves nothing but what is impossible.
+    {"row-rule-impossible", kError, kAlways, R"sql(
+SELECT schema, relation, pg_catalog.format('its row rule cannot hold: it %s', fault),
+       'Correct row_rule in pack.json, or make the table and its columns so in a migration.'
+  FROM row_rule WHERE fault IS NOT NULL)sql"},
+    {"row-rule-missing", kError, RuleUse::lint, R"sql(
+SELECT schema, object, 'the policy rowhouse_role is missing: every user reaches all rows of their tenant', sql || ';'
+  FROM rule_difference WHERE kind = 'missing')sql"},
+    {"row-rule-changed", kError, RuleUse::lint, R"sql(
+SELECT schema, object || '.rowhouse_role', CASE kind WHEN 'changed' THEN 'the policy is not what the row rule of the manifest says'
+                                                     ELSE 'the manifest declares no row rule for the table' END, sql || ';'
+  FROM rule_difference WHERE kind IN ('changed', 'undeclared'))sql"},
+    {"row-rule-default", kError, RuleUse::lint, R"sql(
+SELECT schema, object, CASE kind WHEN 'default' THEN 'the default of the column is not the user who inserts: they would not reach their own row'
+                                 ELSE 'the column gets the user who inserts, which the manifest does not declare' END, sql || ';'
+  FROM rule_difference WHERE kind IN ('default', 'undeclared default'))sql"},
 });
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "tenancy/lint_inventory.h"
 #include "tenancy/lint_rules.h"
 #include "tenancy/lint_snapshot.h"
+#include "tenancy/row_rules.h"
 
 namespace rowhouse::tenancy {
 
@@ -62,9 +63,9 @@ std::string schema_rules_query() {
   for (const IsolationRule& rule : isolation_rules()) {
     if (is_linted(rule.use)) rules.push_back(NamedRule{rule.name, rule.sql});
   }
-  return union_of(
-      isolation_catalog(CatalogScope::many_schemas) + std::string(kRuleCatalog) + std::string(kGrantCatalog),
-      rules);
+  return union_of(isolation_catalog(CatalogScope::many_schemas) + std::string(kRowRuleCatalog) +
+                      std::string(kRuleCatalog) + std::string(kGrantCatalog),
+                  rules);
 }
 
 std::string lint_rules_query(std::string_view catalog, std::span<const LintRule> list) {
@@ -114,6 +115,7 @@ pg::Params database_parameters(const LintTarget& target, const LintInventory& in
   params.emplace_back(std::string(kBackupRole));
   params.emplace_back(inventory.migrations);
   params.emplace_back(json_of(packs));
+  params.emplace_back(inventory.row_rules);
   return params;
 }
 

@@ -171,6 +171,8 @@ constexpr std::string_view kBodyLines = R"sql(
 constexpr std::string_view kRestLines = R"sql(
   SELECT s.oid, pg_catalog.hash_record_extended(ROW(0, s.owner, s.acl, s.runtime), 0) FROM scope s
    UNION ALL
+  SELECT s.oid, pg_catalog.hash_record_extended(ROW(21, w.rules), 0) FROM scope s JOIN rowhouse.row_rules w ON w.schema_name = s.name::text
+   UNION ALL
   SELECT k.scope_id, pg_catalog.hash_record_extended(ROW(6, k.name, c.relkind, c.relpersistence, c.relispartition, c.relrowsecurity,
            c.relforcerowsecurity, c.relreplident, c.reltablespace, c.relowner, c.relacl, c.reloptions, c.relam,
            CASE WHEN c.relispartition THEN pg_catalog.replace(pg_catalog.pg_get_expr(c.relpartbound, c.oid), k.prefix, '@schema@.') END,

@@ -15,6 +15,39 @@ struct Break {
 };
 
 inline constexpr auto kBreaks = std::to_array<Break>({
+    // Row rules
+    {"row-rule-missing", Where::pool, "DROP POLICY rowhouse_role ON app.leads"},
+    {"row-rule-missing", Where::own_database, "DROP POLICY rowhouse_role ON app.notes"},
+    {"row-rule-changed", Where::schema, "ALTER POLICY rowhouse_role ON @schema@.leads USING (true)"},
+    {"row-rule-changed", Where::template_database,
+     "ALTER POLICY rowhouse_role ON app.leads WITH CHECK (tenant_id IS NOT NULL)"},
+    {"row-rule-changed", Where::pool,
+     "DROP POLICY rowhouse_role ON app.notes;\nCREATE POLICY rowhouse_role ON app.notes AS RESTRICTIVE FOR "
+     "SELECT TO PUBLIC USING (COALESCE((SELECT rowhouse.principal_role()), 0) <> 1 OR EXISTS (SELECT FROM "
+     "app.leads rowhouse_parent WHERE rowhouse_parent.tenant_id = notes.tenant_id AND rowhouse_parent.id = "
+     "notes.lead_id))"},
+    // Another schema's leads: every number is the same but one.
+    {"row-rule-changed", Where::schema,
+     "ALTER POLICY rowhouse_role ON @schema@.notes USING (COALESCE((SELECT rowhouse.principal_role()), 0) <> "
+     "1 "
+     "OR EXISTS (SELECT FROM @other@.leads rowhouse_parent WHERE rowhouse_parent.tenant_id = notes.tenant_id "
+     "AND rowhouse_parent.id = notes.lead_id))"},
+    {"row-rule-changed", Where::own_database,
+     "CREATE POLICY rowhouse_role ON app.events AS RESTRICTIVE FOR ALL TO PUBLIC USING (true)"},
+    {"row-rule-default", Where::pool, "ALTER TABLE app.leads ALTER COLUMN created_by DROP DEFAULT"},
+    {"row-rule-default", Where::schema,
+     "ALTER TABLE @schema@.leads ALTER COLUMN created_by SET DEFAULT rowhouse.principal_id()"},
+    {"row-rule-default", Where::own_database,
+     "ALTER TABLE app.leads ALTER COLUMN assigned_to SET DEFAULT CASE WHEN rowhouse.principal_role() > 0 "
+     "THEN "
+     "rowhouse.principal_id() END"},
+    {"row-rule-impossible", Where::pool, "ALTER TABLE app.leads RENAME COLUMN assigned_to TO given_to",
+     "ALTER TABLE app.leads RENAME COLUMN given_to TO assigned_to"},
+    {"row-rules-stale", Where::own_database,
+     "UPDATE rowhouse.row_rules SET rules = '[]' WHERE schema_name = 'app'"},
+    {"row-rules-stale", Where::schema, "DELETE FROM rowhouse.row_rules WHERE schema_name = '@schema@'"},
+    {"row-rules-stale", Where::pool, "INSERT INTO rowhouse.row_rules VALUES ('nowhere', '[]')"},
+
     // Tables
     {"tenant-id-missing", Where::pool,
      "CREATE TABLE app.things (id uuid NOT NULL);\nALTER TABLE app.things OWNER TO tenant_owner",

@@ -6,13 +6,19 @@
 #include "base/json.h"
 #include "tenancy/cluster.h"
 #include "tenancy/packs.h"
+#include "tenancy/row_rules.h"
 #include "tenancy/tenant.h"
 
 namespace rowhouse::tenancy {
 
 namespace {
 
-constexpr std::string_view kPacksSql = "SELECT name, manifest FROM platform.packs ORDER BY name";
+// What a version brings whose upgrade is under way counts already, as its migrations do.
+std::string packs_sql() {
+  return "SELECT p.name, p.manifest, s.value FROM platform.packs p LEFT JOIN platform.settings s ON s.key "
+         "= " +
+         std::string(kAnnouncedRowRulesKeySql) + " ORDER BY p.name";
+}
 
 constexpr std::string_view kMigrationsSql = R"sql(
 SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('pack', pack, 'number', number, 'name', name,
@@ -89,7 +95,7 @@ Task<Result<LintInventory>> read_lint_inventory(pg::Pool& platform, CallOptions 
   const auto statement = [](std::string_view sql) {
     return pg::Statement(std::string(sql), pg::Params(), pg::Access::read, pg::Reuse::once);
   };
-  const pg::Statement packs_statement = statement(kPacksSql);
+  const pg::Statement packs_statement = statement(packs_sql());
   const pg::Statement migrations_statement = statement(kMigrationsSql);
   const pg::Statement placements_statement = statement(kPlacementsSql);
   CO_TRY(const auto packs, co_await platform.run(nullptr, packs_statement, options));
@@ -101,15 +107,24 @@ Task<Result<LintInventory>> read_lint_inventory(pg::Pool& platform, CallOptions 
   LintInventory inventory;
   inventory.migrations = migrations.text(0, 0);
   if (guard.size() > 0 && !guard.text(0, 0).empty()) inventory.guard = guard.text(0, 0);
+  json::Array row_rules;
   for (std::size_t row = 0; row < packs.size(); ++row) {
     const std::string name(packs.text(row, 0));
     CO_TRY(const auto document, json::parse(packs.text(row, 1)));
     CO_TRY(auto manifest, parse_manifest(document));
+    const std::string rules =
+        packs.is_null(row, 2) ? row_rules_json(manifest) : std::string(packs.text(row, 2));
+    CO_TRY(auto rules_value, json::parse(rules));
+    json::Value entry;
+    entry.set("pack", name);
+    entry.set("rules", std::move(rules_value));
+    row_rules.push_back(std::move(entry));
     inventory.manifests.emplace(name, std::move(manifest));
     inventory.targets.push_back(shared_target(name, DatabaseKind::template_database));
     inventory.targets.push_back(shared_target(name, DatabaseKind::pool));
   }
   json::Array pending, databases, runtimes;
+  inventory.row_rules = json::serialize(json::Value(std::move(row_rules)));
   add_placements(inventory, placements, pending);
 
   std::set<std::string> roles = {std::string(kRuntimeRole)};

@@ -35,6 +35,7 @@ struct LintInventory {
   std::string guard =
       "portable";          // implementation of the context; unless a node has chosen, as ContextGuard says
   std::string migrations;  // JSON array {pack, number, name, checksum}
+  std::string row_rules;   // JSON array {pack, rules}
   std::string databases;   // JSON array {name, kind, runtime} of all our databases
   std::string runtimes;    // JSON array of all runtime roles
   std::string pending;     // JSON array of names that belong to tenants that are being made or deleted

@@ -29,6 +29,9 @@ class Lint : public fixture::InstallationTest {
   void SetUp() override {
     InstallationTest::SetUp();
     if (own_) return;
+    const Bundle ruled = fixture::bundle_with_row_rules();
+    const auto upgraded = run(node().upgrades.install(ruled, UpgradeOptions(), "tester", testing::patient()));
+    ASSERT_TRUE(upgraded.ok()) << upgraded.error().message;
     create(request("Pooled"));
     schema_ = create(request("Apart", Tier::schema)).tenant;
     // With two that nobody breaks, and that come last by name: what is found in the others is not found

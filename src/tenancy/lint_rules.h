@@ -21,6 +21,7 @@ struct LintRule {
 //   $1 JSON array of the schemas that belong here    $2 JSON array of the runtime role of each
 //   $3 owner role    $4 backup role    $5 JSON array {pack, number, name, checksum} of the migrations that
 //   are known $6 JSON array of the pack of each schema ("" for rowhouse)
+//   $7 JSON array {pack, rules} of what manifests declare, as rowhouse.row_rules holds it
 std::span<const LintRule> database_rules();
 extern const std::string_view kDatabaseCatalog;
 

@@ -18,6 +18,8 @@ WITH known AS MATERIALIZED (
   SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolname = $4::text
 ), migration AS MATERIALIZED (
   SELECT * FROM pg_catalog.json_to_recordset($5::json) m (pack text, number integer, name text, checksum text)
+), declared AS MATERIALIZED (
+  SELECT * FROM pg_catalog.json_to_recordset($7::json) d (pack text, rules jsonb)
 ), extension_member AS MATERIALIZED (
   SELECT classid AS class_id, objid AS id FROM pg_catalog.pg_depend
    WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'
@@ -259,6 +261,22 @@ SELECT r.schema_name, r.schema_name, 'migrations are recorded for a schema that 
        pg_catalog.format('DELETE FROM rowhouse.pack_migrations WHERE schema_name = %L;', r.schema_name)
   FROM rowhouse.pack_migrations r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = r.schema_name::name)
  GROUP BY r.schema_name)sql"},
+    // What is behind follows the rules of its own version.
+    {"row-rules-stale", kError, R"sql(
+SELECT k.schema, k.schema, pg_catalog.format('the row rules that are written down here are not those of the manifest of %s', k.pack),
+       pg_catalog.format('INSERT INTO rowhouse.row_rules (schema_name, rules) VALUES (%L, %L)'
+                         ' ON CONFLICT (schema_name) DO UPDATE SET rules = excluded.rules;', k.schema, d.rules)
+  FROM known k
+  JOIN declared d ON d.pack = k.pack
+  LEFT JOIN rowhouse.row_rules w ON w.schema_name = k.schema
+ WHERE COALESCE(w.rules, '[]') <> d.rules
+   AND EXISTS (SELECT FROM namespace n WHERE n.name::text = k.schema)
+   AND NOT EXISTS (SELECT FROM migration m WHERE m.pack = k.pack
+                      AND NOT EXISTS (SELECT FROM rowhouse.pack_migrations r WHERE r.schema_name = k.schema AND r.number = m.number))
+ UNION ALL
+SELECT w.schema_name, w.schema_name, 'row rules are written down for a schema that is not there',
+       pg_catalog.format('DELETE FROM rowhouse.row_rules WHERE schema_name = %L;', w.schema_name)
+  FROM rowhouse.row_rules w WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = w.schema_name::name))sql"},
 });
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <span>
 
 #include "base/text.h"
+#include "tenancy/manifest_roles.h"
+#include "tenancy/manifest_row_rules.h"
 #include "tenancy/pack.h"
 #include "tenancy/pack_names.h"
 
@@ -252,7 +254,11 @@ void ManifestReader::read_features(const json::Value* features) {
   if (members->empty()) fault("/features", "must declare at least one feature");
   for (const auto& [name, value] : *members) {
     const std::string path = at("/features", name);
-    if (!is_operation_name(name)) fault(path, "must be named like lead:read");
+    if (!is_operation_name(name)) {
+      fault(path, "must be named like lead:read");
+    } else if (is_reserved_kind(operation_kind(name))) {
+      fault(path, "has a kind of Rowhouse itself (user, role, key, session, tenant)");
+    }
     const std::string* description = value.as_string();
     if (description == nullptr || description->empty() || utf8_length(*description) > kMaxShortCharacters) {
       fault(path, "must be a description in words");
@@ -426,7 +432,7 @@ void ManifestReader::read_resource(const std::string& name, const json::Value& v
   resource.relation = name;
   if (object(&value, path,
              {"description", "relation", "operations", "natural_key", "default_order", "orders",
-              "personal_data", "read_only"}) != nullptr) {
+              "personal_data", "read_only", "row_rule"}) != nullptr) {
     resource.description = text(value, path, "description", Presence::required, kMaxLongCharacters);
     if (value.find("relation") != nullptr) {
       resource.relation = text(value, path, "relation", Presence::required, kMaxShortCharacters);
@@ -555,10 +561,10 @@ void ManifestReader::read_metric(const json::Value& value, const std::string& pa
 }
 
 Result<Manifest> ManifestReader::read(const json::Value& document) {
-  if (object(
-          &document, "",
-          {"name", "title", "version", "description", "default_tier", "default_plan", "services", "features",
-           "limits", "plans", "settings", "resources", "functions", "sample_data", "metrics"}) != nullptr) {
+  if (object(&document, "",
+             {"name", "title", "version", "description", "default_tier", "default_plan", "services",
+              "features", "limits", "plans", "settings", "resources", "functions", "sample_data", "metrics",
+              "roles", "admin_role"}) != nullptr) {
     // Features and resources first: the others refer to them.
     read_head(document);
     read_features(document.find("features"));
@@ -569,6 +575,8 @@ Result<Manifest> ManifestReader::read(const json::Value& document) {
     read_functions(document.find("functions"));
     read_sample_data(document.find("sample_data"));
     read_metrics(document.find("metrics"));
+    read_roles(document, manifest_, faults_);
+    read_row_rules(document, manifest_, faults_);
   }
   if (faults_.empty()) return std::move(manifest_);
   Error error(ErrorCode::pack_refused, "pack.json has " + std::to_string(faults_.size()) +

@@ -2,6 +2,7 @@
 
 #include "tenancy/pack_fixture.h"
 #include "tenancy/pack_names.h"
+#include "tenancy/row_rules.h"
 
 namespace rowhouse::tenancy {
 namespace {
@@ -89,6 +90,72 @@ TEST(Manifest, ReadsEverything) {
   EXPECT_EQ(manifest.sample_data[0].file, "sample/leads.csv");
   EXPECT_EQ(manifest.metrics[0].on, "create");
   EXPECT_THAT(manifest.metrics[0].labels, ElementsAre("status"));
+}
+
+TEST(Manifest, ReadsRowRules) {
+  const Manifest manifest = fixture::bundle_with_row_rules().manifest;
+  const auto rule_of = [&](std::string_view name) -> std::optional<RowRule> {
+    for (const Resource& resource : manifest.resources) {
+      if (resource.name == name) return resource.row_rule;
+    }
+    return std::nullopt;
+  };
+  ASSERT_TRUE(rule_of("leads"));
+  EXPECT_THAT(rule_of("leads")->owners, ElementsAre("assigned_to", "created_by"));
+  EXPECT_EQ(rule_of("leads")->creator, "created_by");
+  ASSERT_TRUE(rule_of("notes"));
+  EXPECT_EQ(rule_of("notes")->through, "lead_id");
+  EXPECT_EQ(rule_of("notes")->parent, "leads");
+  EXPECT_FALSE(rule_of("events"));
+  EXPECT_EQ(row_rules_json(manifest),
+            R"([{"relation":"leads","owners":["assigned_to","created_by"],"creator":"created_by"},)"
+            R"({"relation":"notes","through":"lead_id","parent":"leads"}])");
+  EXPECT_EQ(row_rules_json(fixture::manifest()), "[]");
+}
+
+TEST(Manifest, FaultsOfRowRules) {
+  const json::Value owned = of(R"({"owners": ["a"]})");
+  const auto leads = [&](std::string_view rule) {
+    return faults_of(fixture::with_row_rules("1.1.0", of(rule), json::Value()));
+  };
+  const auto notes = [&](std::string_view rule) {
+    return faults_of(fixture::with_row_rules("1.1.0", owned, of(rule)));
+  };
+  const std::string path = "/resources/leads/row_rule";
+  EXPECT_THAT(leads("5"), ElementsAre(path));
+  EXPECT_THAT(leads("{}"), ElementsAre(path));
+  EXPECT_THAT(leads(R"({"creator": "a"})"), ElementsAre(path));
+  EXPECT_THAT(leads(R"({"owners": ["a"], "through": "b", "resource": "notes"})"), ElementsAre(path));
+  EXPECT_THAT(leads(R"({"owners": ["a"], "resource": "notes"})"), ElementsAre(path + "/resource"));
+  EXPECT_THAT(leads(R"({"owners": ["a"], "roles": []})"), ElementsAre(path + "/roles"));
+  EXPECT_THAT(leads(R"({"owners": []})"), ElementsAre(path + "/owners"));
+  EXPECT_THAT(leads(R"({"owners": "a"})"), ElementsAre(path + "/owners"));
+  EXPECT_THAT(leads(R"({"owners": ["a", "b", "c", "d", "e", "f", "g", "h", "i"]})"),
+              ElementsAre(path + "/owners"));
+  EXPECT_THAT(leads(R"({"owners": ["a", "a"]})"), ElementsAre(path + "/owners/1"));
+  EXPECT_THAT(leads(R"({"owners": ["tenant_id", 5, "A"]})"),
+              ElementsAre(path + "/owners/0", path + "/owners/1", path + "/owners/2"));
+  EXPECT_THAT(leads(R"({"owners": ["a"], "creator": "tenant_id"})"), ElementsAre(path + "/creator"));
+  EXPECT_THAT(leads(R"({"through": "b"})"), ElementsAre(path + "/resource"));
+  EXPECT_THAT(leads(R"({"through": "b", "resource": "nothing"})"), ElementsAre(path + "/resource"));
+  EXPECT_THAT(leads(R"({"through": "b", "resource": "notes"})"), ElementsAre(path + "/resource"))
+      << "notes have no rule";
+  EXPECT_THAT(leads(R"({"through": "b", "resource": "leads"})"), ElementsAre(path + "/resource"));
+  EXPECT_THAT(notes(R"({"through": "lead_id", "resource": "leads"})"), ::testing::IsEmpty());
+  // In a circle.
+  const auto circle =
+      faults_of(fixture::with_row_rules("1.1.0", of(R"({"through": "b", "resource": "notes"})"),
+                                        of(R"({"through": "c", "resource": "leads"})")));
+  EXPECT_THAT(circle, ElementsAre(path + "/resource", "/resources/notes/row_rule/resource"));
+  // Two of one table.
+  json::Value document = fixture::with_row_rules("1.1.0", owned, owned);
+  for (auto& [name, member] : *document.as_object()) {
+    if (name != "resources") continue;
+    for (auto& [resource_name, resource] : *member.as_object()) {
+      if (resource_name == "notes") resource.set("relation", "leads");
+    }
+  }
+  EXPECT_THAT(faults_of(document), ElementsAre("/resources/notes/row_rule"));
 }
 
 TEST(Manifest, ResourcesMayBeWriteOnly) {

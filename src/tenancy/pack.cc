@@ -35,4 +35,11 @@ const Plan* Manifest::find_plan(std::string_view plan_name) const {
   return nullptr;
 }
 
+const Role* Manifest::find_role(std::string_view role_name) const {
+  for (const Role& role : roles) {
+    if (role.name == role_name) return &role;
+  }
+  return nullptr;
+}
+
 }  // namespace rowhouse::tenancy

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "tenancy/permissions.h"
 
 namespace rowhouse::tenancy {
 
@@ -57,6 +59,15 @@ struct OrderTerm {
 
 enum class Verb { read, create, update, remove, import_rows, export_rows };
 
+// Which rows of the table a user reaches whose role has RowScope::own (docs/packs.md). Either owners or
+// through.
+struct RowRule {
+  std::vector<std::string> owners;  // columns with a user's id: the rows where one of them is the user's
+  std::string through;  // column with the id of a row of `parent`: the rows whose parent they reach
+  std::string parent;   // relation, with a rule of its own
+  std::string creator;  // column that gets the user's id if it is not given; "" = none
+};
+
 struct Resource {
   std::string name;
   std::string relation;  // table or view in the pack's schema
@@ -68,6 +79,7 @@ struct Resource {
   std::vector<std::string> natural_key;  // without tenant_id; empty: none
   std::vector<OrderTerm> default_order;
   std::vector<std::vector<OrderTerm>> orders;
+  std::optional<RowRule> row_rule;
   std::vector<Column> columns;  // in table order, without tenant_id
   std::vector<Constraint> constraints;
 
@@ -102,7 +114,16 @@ struct Limit {
 struct Plan {
   std::string name, title, description, support;
   std::map<std::string, std::int64_t> limits;  // every declared limit; kUnlimited = none
-  std::set<std::string> features;
+  std::set<std::string, std::less<>> features;
+};
+
+// Which rows of a table with a row rule a role reaches: all of the tenant's, or those of the user.
+enum class RowScope { all, own };
+
+struct Role {
+  std::string name, title, description;
+  std::shared_ptr<const Permissions> permissions = all_permissions();  // never null
+  RowScope rows = RowScope::all;
 };
 
 struct Setting {
@@ -136,7 +157,10 @@ struct Manifest {
   std::vector<Function> functions;  // name, description, operation
   std::vector<SampleFile> sample_data;
   std::vector<Metric> metrics;
+  std::vector<Role> roles;  // never empty
+  std::string admin_role;   // the one that a tenant's first user gets
 
+  const Role* find_role(std::string_view role_name) const;
   const Plan* find_plan(std::string_view plan_name) const;
 };
 

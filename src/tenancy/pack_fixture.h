@@ -115,4 +115,38 @@ inline Bundle bundle() {
   return bundle(std::move(migrations), manifest_document());
 }
 
+// The next version, with row rules: a lead is reached by those who made it or were given it, a note by those
+// who reach its lead.
+inline constexpr const char* kOwners =
+    "ALTER TABLE leads ADD COLUMN assigned_to uuid, ADD COLUMN created_by uuid";
+
+// The manifest with other row rules; null takes one away.
+inline json::Value with_row_rules(std::string_view version, json::Value of_leads, json::Value of_notes) {
+  json::Value document = manifest_document();
+  document.set("version", version);
+  json::Value resources = *document.find("resources");
+  const auto put = [&resources](const char* name, json::Value rule) {
+    json::Value resource = *resources.find(name);
+    if (!rule.is_null()) resource.set("row_rule", std::move(rule));
+    resources.set(name, std::move(resource));
+  };
+  put("leads", std::move(of_leads));
+  put("notes", std::move(of_notes));
+  document.set("resources", std::move(resources));
+  return document;
+}
+
+inline json::Value rule(std::string_view text) { return json::parse(text).value(); }
+
+inline Bundle bundle_with_row_rules() {
+  std::vector<std::string> migrations;
+  migrations.emplace_back(kTables);
+  migrations.emplace_back(kViews);
+  migrations.emplace_back(kOwners);
+  return bundle(
+      std::move(migrations),
+      with_row_rules("1.1.0", rule(R"({"owners": ["assigned_to", "created_by"], "creator": "created_by"})"),
+                     rule(R"({"through": "lead_id", "resource": "leads"})")));
+}
+
 }  // namespace rowhouse::tenancy::fixture

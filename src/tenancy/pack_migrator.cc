@@ -6,6 +6,7 @@
 #include "pg/quote.h"
 #include "tenancy/checker.h"
 #include "tenancy/isolation_sql.h"
+#include "tenancy/row_rules.h"
 #include "tenancy/sql_scanner.h"
 
 namespace rowhouse::tenancy {
@@ -127,7 +128,8 @@ class SchemaMigrator {
         bundle_(bundle),
         settings_(settings),
         begin_(begin_as_owner_sql(settings.lock_timeout)),
-        options_(options) {}
+        options_(options),
+        row_rules_(row_rules_json(bundle)) {}
 
   Task<Result<MigratedSchema>> run();
 
@@ -141,6 +143,8 @@ class SchemaMigrator {
   Task<Result<void>> execute(const PackMigration& migration, const std::vector<SqlStatement>& statements);
   Task<Result<void>> lift_force();
   Task<Result<std::string>> protect();
+  Task<Result<void>> settle_row_rules();
+  Task<Result<std::string>> take_row_rules();
   Task<Result<Step>> refuse();
   bool is_last(const PackMigration& migration) const { return &migration == &bundle_.migrations.back(); }
   bool must_refuse() const { return settings_.on_finding == OnFinding::refuse && !result_.findings.empty(); }
@@ -155,13 +159,16 @@ class SchemaMigrator {
   const MigrationSettings settings_;
   const std::string begin_;
   const CallOptions options_;
-  std::string lifted_;  // what lift_force() ran for the current migration
+  const std::string row_rules_;
+  enum class RowRules { unknown, taken } row_rules_state_ = RowRules::unknown;
+  std::string before_;  // what ran before the text of the current migration
   MigratedSchema result_;
 };
 
 Task<Result<MigratedSchema>> SchemaMigrator::run() {
   CO_TRY_DO(co_await prepare());
   CO_TRY(const std::size_t applied, co_await count_applied());
+  if (applied == bundle_.migrations.size()) CO_TRY_DO(co_await settle_row_rules());
   for (std::size_t i = applied; i < bundle_.migrations.size(); ++i) {
     CO_TRY(const Step step, co_await apply(bundle_.migrations[i]));
     if (step == Step::refused) break;
@@ -201,6 +208,34 @@ Task<Result<void>> SchemaMigrator::prepare() {
 Task<Result<std::string>> SchemaMigrator::protect() {
   CO_TRY(std::string script, co_await write_protection(session_, schema_, runtime_role_, options_));
   if (!script.empty()) CO_TRY_DO(co_await session_.script(script, options_));
+  co_return script;
+}
+
+// No migration is missing, so nothing else brings them.
+Task<Result<void>> SchemaMigrator::settle_row_rules() {
+  CO_TRY_DO(co_await session_.script(begin_, options_));
+  CO_TRY(auto script, co_await take_row_rules());
+  if (settings_.notes != nullptr) {
+    std::string& preparation = settings_.notes->preparation;
+    if (!preparation.empty() && !script.empty()) preparation += ";\n";
+    preparation += script;
+  }
+  co_return co_await session_.commit(options_);
+}
+
+// Those of the bundle, in place of what held here before. Where a rule needs what a migration has yet to
+// make, the policy of before stays until then. Returns what it ran.
+Task<Result<std::string>> SchemaMigrator::take_row_rules() {
+  if (row_rules_state_ == RowRules::taken) co_return std::string();
+  row_rules_state_ = RowRules::taken;
+  const pg::Statement known = once(kHasRowRulesSql, list({schema_, row_rules_}));
+  CO_TRY(const auto rows, co_await session_.query(known, options_));
+  if (rows.text(0, 0) == "t") co_return std::string();
+  std::string script = write_row_rules_sql(schema_, row_rules_);
+  CO_TRY_DO(co_await session_.script(script, options_));
+  CO_TRY(const auto policies, co_await protect());
+  if (!policies.empty()) script += ";\n" + policies;
+  result_.row_rules_changed = true;
   co_return script;
 }
 
@@ -262,7 +297,7 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply(const PackMigration& mi
 // The script itself, and what it did to the session.
 Task<Result<void>> SchemaMigrator::execute(const PackMigration& migration,
                                            const std::vector<SqlStatement>& statements) {
-  lifted_.clear();
+  CO_TRY(before_, co_await take_row_rules());
   if (std::ranges::any_of(statements, touches_rows)) CO_TRY_DO(co_await lift_force());
   const std::string enter = "SET LOCAL search_path = " + pg::quote_name(schema_) + ", pg_temp";
   CO_TRY_DO(co_await session_.script(enter, options_));
@@ -279,9 +314,10 @@ Task<Result<void>> SchemaMigrator::lift_force() {
   const pg::Statement query(isolation_catalog(CatalogScope::one_schema) + std::string(kUnforceSql),
                             catalog_parameters(scope), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session_.query(query, options_));
-  lifted_ = rows.text(0, 0);
-  if (lifted_.empty()) co_return Result<void>();
-  co_return co_await session_.script(lifted_, options_);
+  const std::string lift(rows.text(0, 0));
+  if (lift.empty()) co_return Result<void>();
+  before_ += (before_.empty() ? "" : ";\n") + lift;
+  co_return co_await session_.script(lift, options_);
 }
 
 // After the script: privileges as the author left them, protection, rules, commit.
@@ -302,7 +338,7 @@ Task<Result<SchemaMigrator::Step>> SchemaMigrator::apply_in_transaction(const Pa
   if (settings_.notes != nullptr) {
     MigrationNotes::Migration& note = settings_.notes->migrations.emplace_back();
     note.migration = &migration;
-    note.before = lifted_;
+    note.before = before_;
     note.after = std::move(protection);
   }
   co_return Step::ran;

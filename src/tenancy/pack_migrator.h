@@ -25,7 +25,8 @@ enum class OnFinding { refuse, collect };
 
 struct MigratedSchema {
   int migrations_run = 0;
-  std::vector<Finding> findings;  // empty unless something was refused or collected
+  bool row_rules_changed = false;  // other ones hold now than before
+  std::vector<Finding> findings;   // empty unless something was refused or collected
 };
 
 // What was done in a schema beyond the text of the migrations, as SQL that names the schema.
@@ -50,7 +51,8 @@ struct MigrationSettings {
 };
 
 // Creates the schema if it is missing, runs what is missing, protects, grants to `runtime_role` ("" = to
-// nobody). Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with
+// nobody). The row rules of the bundle hold from its first migration that was missing, or at once if there is
+// none. Errors: migration_changed (one that ran is not the one in the bundle), migration_failed (with
 // OnFinding::refuse), not_found (with MissingSchema::refuse).
 Task<Result<MigratedSchema>> migrate_schema(pg::Session& session, std::string schema,
                                             std::string runtime_role, const Bundle& bundle,

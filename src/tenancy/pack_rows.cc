@@ -9,6 +9,7 @@
 #include "crypto/crypto.h"
 #include "tenancy/breaking_changes.h"
 #include "tenancy/pack_names.h"
+#include "tenancy/row_rules.h"
 
 namespace rowhouse::tenancy {
 
@@ -33,6 +34,10 @@ constexpr std::string_view kStoreMigrationSql =
     "ON CONFLICT (pack, number) DO NOTHING";
 constexpr std::string_view kAnnounceSql =
     "UPDATE platform.packs SET upgrade_pending = true WHERE name = $1 RETURNING name";
+constexpr std::string_view kAnnounceRowRulesSql =
+    "INSERT INTO platform.settings (key, value) VALUES ($1, $2::jsonb) "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+constexpr std::string_view kForgetRowRulesSql = "DELETE FROM platform.settings WHERE key = $1";
 constexpr std::string_view kClearSamplesSql = "DELETE FROM platform.pack_sample_files WHERE pack = $1";
 constexpr std::string_view kStoreSampleSql =
     "INSERT INTO platform.pack_sample_files (pack, ordinal, resource, content) VALUES ($1, $2::integer, $3, "
@@ -152,6 +157,10 @@ Task<Result<void>> announce_migrations(pg::Session& session, const Bundle& bundl
   const pg::Statement announce = statement(kAnnounceSql, {bundle.manifest.name});
   CO_TRY(const auto rows, co_await session.query(announce, options));
   if (rows.size() == 0) co_return Result<void>();  // nobody has it yet
+  const std::string key = announced_row_rules_key(bundle.manifest.name);
+  const std::string rules = row_rules_json(bundle.manifest);
+  const pg::Statement announce_rules = statement(kAnnounceRowRulesSql, {key, rules});
+  CO_TRY_DO(co_await session.query(announce_rules, options));
   co_return co_await store_migrations(session, bundle, options);
 }
 
@@ -162,6 +171,9 @@ Task<Result<void>> store_bundle(pg::Session& session, const Bundle& bundle, std:
   const pg::Statement store_pack =
       statement(kStorePackSql, {manifest.name, manifest.version, document, checksum});
   CO_TRY_DO(co_await session.query(store_pack, options));
+  const std::string key = announced_row_rules_key(manifest.name);
+  const pg::Statement forget = statement(kForgetRowRulesSql, {key});  // from here on the manifest says it
+  CO_TRY_DO(co_await session.query(forget, options));
   CO_TRY_DO(co_await store_migrations(session, bundle, options));
   const pg::Statement clear = statement(kClearSamplesSql, {manifest.name});
   CO_TRY_DO(co_await session.query(clear, options));

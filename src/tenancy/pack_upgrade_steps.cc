@@ -262,7 +262,8 @@ Task<Result<void>> PackUpgrades::Impl::migrate_shared(std::string name, std::str
   UpgradeResult result;
   result.database = std::move(database);
   result.schema = kSharedSchema;
-  result.status = migrated.migrations_run > 0 ? UpgradeStatus::done : UpgradeStatus::unchanged;
+  const bool is_changed = migrated.migrations_run > 0 || migrated.row_rules_changed;
+  result.status = is_changed ? UpgradeStatus::done : UpgradeStatus::unchanged;
   result.migrations_run = migrated.migrations_run;
   result.duration =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);

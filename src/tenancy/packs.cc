@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "tenancy/pack_migrator.h"
+#include "tenancy/row_rules.h"
 #include "tenancy/scratch_check.h"
 #include "tenancy/tenant.h"
 
@@ -15,6 +16,7 @@ constexpr std::string_view kFindSql = "SELECT manifest FROM platform.packs WHERE
 constexpr std::string_view kListSql = "SELECT name, manifest FROM platform.packs ORDER BY name";
 constexpr std::string_view kMigrationsSql =
     "SELECT number, name, sql, checksum FROM platform.pack_migrations WHERE pack = $1 ORDER BY number";
+constexpr std::string_view kSettingSql = "SELECT value FROM platform.settings WHERE key = $1";
 constexpr std::string_view kSamplesSql =
     "SELECT resource, content FROM platform.pack_sample_files WHERE pack = $1 ORDER BY ordinal";
 
@@ -55,15 +57,19 @@ Task<Result<Bundle>> PackStore::stored_bundle(const std::string& pack, CallOptio
   const pg::Statement find = statement(kFindSql, {pack});
   const pg::Statement find_migrations = statement(kMigrationsSql, {pack});
   const pg::Statement find_samples = statement(kSamplesSql, {pack});
+  const std::string key = announced_row_rules_key(pack);
+  const pg::Statement find_row_rules = statement(kSettingSql, {key});
   CO_TRY(const auto packs, co_await session.query(find, options));
   CO_TRY(const auto migrations, co_await session.query(find_migrations, options));
   CO_TRY(const auto samples, co_await session.query(find_samples, options));
+  CO_TRY(const auto row_rules, co_await session.query(find_row_rules, options));
   CO_TRY_DO(co_await session.commit(options));
   if (packs.size() == 0) co_return Error(ErrorCode::not_found, "There is no pack " + pack);
 
   Bundle bundle;
   CO_TRY(bundle.manifest_document, parse_stored(packs.text(0, 0)));
   CO_TRY(bundle.manifest, parse_manifest(bundle.manifest_document));
+  if (row_rules.size() > 0) bundle.announced_row_rules = row_rules.text(0, 0);
   for (std::size_t row = 0; row < migrations.size(); ++row) {
     bundle.migrations.emplace_back(static_cast<int>(parse_int64(migrations.text(row, 0)).value_or(0)),
                                    std::string(migrations.text(row, 1)),

@@ -4,6 +4,7 @@
 #include "tenancy/cluster.h"
 #include "tenancy/isolation_sql.h"
 #include "tenancy/packs.h"
+#include "tenancy/row_rules.h"
 
 namespace rowhouse::tenancy {
 
@@ -34,6 +35,8 @@ constexpr std::string_view kStatements = R"sql(
    WHERE r.is_tenant_table
      AND NOT EXISTS (SELECT FROM policy y WHERE y.relation_id = r.oid AND y.name = k.name AND y.is_canonical)
    UNION ALL
+  SELECT 3, r.name, e.sql FROM rule_difference e JOIN owned r ON r.oid = e.relation_id
+   UNION ALL
   SELECT CASE WHEN q.gives THEN 5 ELSE 4 END, q.object, pg_catalog.format('%s %s ON %s %s %s%s',
            CASE WHEN q.gives THEN 'GRANT' ELSE 'REVOKE' END,
            pg_catalog.string_agg(q.privilege, ', ' ORDER BY q.privilege), q.object,
@@ -56,8 +59,8 @@ Task<Result<std::string>> write_protection(pg::Session& session, std::string sch
   SchemaScope scope;
   scope.schema = std::move(schema);
   scope.runtime_role = std::move(runtime_role);
-  static const std::string kSql =
-      isolation_catalog(CatalogScope::one_schema) + std::string(kGrantCatalog) + std::string(kStatements);
+  static const std::string kSql = isolation_catalog(CatalogScope::one_schema) + std::string(kRowRuleCatalog) +
+                                  std::string(kGrantCatalog) + std::string(kStatements);
   const pg::Statement plan(kSql, catalog_parameters(scope), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(plan, options));
   co_return std::string(rows.text(0, 0));

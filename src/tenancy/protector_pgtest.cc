@@ -91,6 +91,89 @@ class Runtime {
   std::string tenant_;
 };
 
+constexpr const char* kOwnersRule =
+    R"(INSERT INTO rowhouse.row_rules VALUES ('app', '[{"relation": "leads", "owners": ["assigned_to"], "creator": "assigned_to"}]'))";
+constexpr const char* kAddOwners = "ALTER TABLE leads ADD COLUMN assigned_to uuid";
+
+TEST_F(Protector, MakesAndCorrectsRowRules) {
+  const std::string condition =
+      "SELECT qual = with_check AND permissive = 'RESTRICTIVE' AND cmd = 'ALL' AND "
+      "roles = '{public}' AND qual LIKE '%ARRAY[assigned_to]%' FROM pg_policies WHERE "
+      "policyname = 'rowhouse_role' AND tablename = 'leads'";
+  const std::string default_of =
+      "SELECT column_default FROM information_schema.columns WHERE table_schema = 'app' AND table_name = "
+      "'leads' "
+      "AND column_name = 'assigned_to'";
+  owner().run(kAddOwners);
+  owner().run(kOwnersRule);
+  protect();
+  EXPECT_EQ(owner().value(condition), "t");
+  EXPECT_THAT(owner().value(default_of), ::testing::HasSubstr("principal_id"));
+  const std::string before = picture();
+  protect();
+  EXPECT_EQ(picture(), before) << "what is right is left alone";
+  for (const std::string change :
+       {"ALTER POLICY rowhouse_role ON leads USING (true)",
+        "ALTER POLICY rowhouse_role ON leads WITH CHECK (true)",
+        "ALTER POLICY rowhouse_role ON leads TO tenant_migrator", "DROP POLICY rowhouse_role ON leads",
+        "DROP POLICY rowhouse_role ON leads; CREATE POLICY rowhouse_role ON leads USING (true)",
+        "ALTER TABLE leads ALTER COLUMN assigned_to DROP DEFAULT",
+        "ALTER TABLE leads ALTER COLUMN assigned_to SET DEFAULT gen_random_uuid()"}) {
+    owner().run(change);
+    protect();
+    EXPECT_EQ(owner().value(condition), "t") << change;
+    EXPECT_THAT(owner().value(default_of), ::testing::HasSubstr("principal_id")) << change;
+  }
+  // An operator that only looks like the right one.
+  owner().run("CREATE FUNCTION always(uuid, uuid[]) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true");
+  owner().run("CREATE FUNCTION never(integer, integer) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN true");
+  owner().run("CREATE OPERATOR <> (LEFTARG = integer, RIGHTARG = integer, FUNCTION = never)");
+  owner().run(
+      "ALTER POLICY rowhouse_role ON leads USING (COALESCE((SELECT rowhouse.principal_role()), 0) "
+      "OPERATOR(app.<>) 1 OR (SELECT rowhouse.principal_id()) = ANY (ARRAY[assigned_to]))");
+  EXPECT_EQ(owner().value("SELECT count(*) FROM pg_policies WHERE qual LIKE '%app.<>%'"), "1");
+  protect();
+  EXPECT_EQ(owner().value("SELECT count(*) FROM pg_policies WHERE qual LIKE '%app.<>%'"), "0");
+
+  owner().run("DELETE FROM rowhouse.row_rules");
+  protect();
+  EXPECT_EQ(owner().value("SELECT count(*) FROM pg_policies WHERE policyname = 'rowhouse_role'"), "0");
+  EXPECT_EQ(owner().value("SELECT (" + default_of + ") IS NULL"), "t");
+}
+
+TEST_F(Protector, ARuleThatCannotBeMadeLeavesWhatIsThere) {
+  owner().run(kAddOwners);
+  owner().run(kOwnersRule);
+  protect();
+  owner().run(
+      R"(UPDATE rowhouse.row_rules SET rules = '[{"relation": "leads", "owners": ["not_yet"]}, {"relation": "nowhere", "owners": ["x"]}]')");
+  protect();
+  EXPECT_EQ(owner().value("SELECT qual LIKE '%ARRAY[assigned_to]%' FROM pg_policies WHERE policyname = "
+                          "'rowhouse_role'"),
+            "t");
+  owner().run("ALTER TABLE leads ADD COLUMN not_yet uuid");
+  protect();
+  EXPECT_EQ(owner().value("SELECT qual LIKE '%ARRAY[not_yet]%' FROM pg_policies WHERE policyname = "
+                          "'rowhouse_role'"),
+            "t");
+}
+
+TEST_F(Protector, RowRulesOfPartitionedTablesAreTheirParents) {
+  owner().run("ALTER TABLE events ADD COLUMN made_by uuid");
+  owner().run(
+      R"(INSERT INTO rowhouse.row_rules VALUES ('app', '[{"relation": "events", "owners": ["made_by"], "creator": "made_by"}]'))");
+  protect();
+  protect();
+  EXPECT_EQ(
+      owner().value("SELECT string_agg(tablename, ' ') FROM pg_policies WHERE policyname = 'rowhouse_role'"),
+      "events");
+  testing::SignedSession session(testing::as_role("tenant_service", database()));
+  session.act_as(kB, pg::ContextRole::user_own_rows);
+  EXPECT_EQ(session.value(kA, "SELECT count(*) FROM app.events"), "0");
+  EXPECT_EQ(session.value(kA, "INSERT INTO app.events (what) VALUES ('x') RETURNING made_by"), kB);
+  EXPECT_EQ(session.value(kA, "SELECT count(*) FROM app.events"), "1");
+}
+
 TEST_F(Protector, ATenantSeesItsOwnRowsAlone) {
   protect();
   Runtime a(database(), kA);

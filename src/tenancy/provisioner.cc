@@ -36,10 +36,12 @@ SELECT FROM pg_catalog.pg_stat_activity
 WHERE datname = $1 AND usename = $2 AND state <> 'idle' AND xact_start < $3::timestamptz LIMIT 1)";
 
 constexpr std::string_view kForgetMigrationsSql =
+    "WITH rules AS (DELETE FROM rowhouse.row_rules WHERE schema_name = $1) "
     "DELETE FROM rowhouse.pack_migrations WHERE schema_name = $1";
 constexpr std::string_view kSchemaLeftSql = R"(
 SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace WHERE nspname = $1
-UNION ALL SELECT 'rowhouse.pack_migrations' FROM rowhouse.pack_migrations WHERE schema_name = $1)";
+UNION ALL SELECT 'rowhouse.pack_migrations' FROM rowhouse.pack_migrations WHERE schema_name = $1
+UNION ALL SELECT 'rowhouse.row_rules' FROM rowhouse.row_rules WHERE schema_name = $1)";
 constexpr std::string_view kDatabaseLeftSql = R"(
 SELECT 'database ' || datname FROM pg_catalog.pg_database WHERE datname = $1
 UNION ALL SELECT 'role ' || rolname FROM pg_catalog.pg_roles WHERE rolname = $2)";

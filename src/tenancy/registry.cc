@@ -11,6 +11,7 @@
 #include "observe/log.h"
 #include "pg/listener.h"
 #include "tenancy/api_key.h"
+#include "tenancy/grant_row.h"
 #include "tenancy/registry_cache.h"
 #include "tenancy/tenant_store.h"
 
@@ -30,10 +31,14 @@ constexpr std::size_t kMaxUsedKeys = 10'000;
 constexpr int kPollsPerPruning = 3'600;
 
 const std::string& key_sql() {
-  static const std::string sql = "SELECT k.id, k.name, (extract(epoch FROM k.expires_at) * 1000)::bigint, " +
-                                 std::string(kTenantColumns) + std::string(kTenantFrom) +
-                                 "JOIN platform.api_keys k ON k.tenant_id = t.id "
-                                 "WHERE k.hash = $1::bytea AND k.revoked_at IS NULL";
+  static const std::string sql =
+      "SELECT k.id, k.name, " +
+      grant_columns("k",
+                    "CASE WHEN k.hash = $1::bytea THEN k.expires_at ELSE LEAST(k.expires_at, "
+                    "k.previous_until) END") +
+      ", " + std::string(kTenantColumns) + std::string(kTenantFrom) +
+      "JOIN platform.api_keys k ON k.tenant_id = t.id "
+      "WHERE (k.hash = $1::bytea OR k.previous_hash = $1::bytea) AND k.revoked_at IS NULL";
   return sql;
 }
 
@@ -43,8 +48,13 @@ const std::string& tenant_sql() {
   return sql;
 }
 
-constexpr std::string_view kAdminSql =
-    "SELECT id, name FROM platform.admin_tokens WHERE hash = $1::bytea AND revoked_at IS NULL";
+const std::string& admin_sql() {
+  static const std::string sql = "SELECT a.id, a.name, a.kind, " + grant_columns("a", "a.expires_at") +
+                                 " FROM platform.admin_tokens a WHERE a.hash = $1::bytea AND a.revoked_at IS "
+                                 "NULL";
+  return sql;
+}
+
 constexpr std::string_view kRevisionSql = "SELECT COALESCE(max(revision), 0) FROM platform.registry_changes";
 constexpr std::string_view kChangesSql =
     "SELECT revision, tenant_id, topic FROM platform.registry_changes WHERE revision > $1::bigint ORDER BY "
@@ -52,8 +62,9 @@ constexpr std::string_view kChangesSql =
     "LIMIT "
     "$2::bigint";
 constexpr std::string_view kReportUseSql =
-    "UPDATE platform.api_keys k SET last_used_at = pg_catalog.now() "
-    "FROM pg_catalog.unnest($1::uuid[]) AS used (id) WHERE k.id = used.id";
+    "WITH used AS (SELECT id FROM pg_catalog.unnest($1::uuid[]) AS given (id)), tokens AS ("
+    "UPDATE platform.admin_tokens a SET last_used_at = pg_catalog.now() FROM used WHERE a.id = used.id) "
+    "UPDATE platform.api_keys k SET last_used_at = pg_catalog.now() FROM used WHERE k.id = used.id";
 constexpr std::string_view kPruneSql =
     "DELETE FROM platform.registry_changes WHERE at < pg_catalog.now() - interval '1 day' AND revision < "
     "(SELECT "
@@ -196,7 +207,8 @@ Task<Result<KeyEntry>> Registry::Impl::query_key(KeyHash hash, CallOptions call)
   pg::Params params;
   params.emplace_back(bytea_text(hash));
   const pg::Statement statement(key_sql(), std::move(params));
-  constexpr std::size_t kFirstTenantColumn = 3;
+  constexpr std::size_t kFirstGrantColumn = 2;
+  constexpr std::size_t kFirstTenantColumn = kFirstGrantColumn + kGrantColumnCount;
   for (int attempt = 1;; ++attempt) {
     RegistryCache::Lookup lookup(cache);
     CO_TRY(auto rows, co_await platform.run(nullptr, statement, call));
@@ -214,9 +226,7 @@ Task<Result<KeyEntry>> Registry::Impl::query_key(KeyHash hash, CallOptions call)
     if (!id) co_return Error(ErrorCode::internal, "the registry holds a key with a strange id");
     entry.id = *id;
     entry.name = rows.text(0, 1);
-    if (const auto expires_ms = parse_int64(rows.text(0, 2))) {
-      entry.expires_at = WallTime(std::chrono::milliseconds(*expires_ms));
-    }
+    CO_TRY(entry.grant, grant_from_row(rows, 0, kFirstGrantColumn));
     // Keys of one tenant share its snapshot.
     const auto known = cache.tenant(tenant->id.to_string());
     entry.tenant = known != nullptr && known->version == tenant->version ? known : tenant;
@@ -418,13 +428,16 @@ Task<Result<KeyEntry>> Registry::find_key(KeyHash hash, CallOptions options) {
 }
 
 Task<Result<AdminEntry>> Registry::find_admin_token(KeyHash hash, CallOptions options) {
-  if (const AdminEntry* entry = impl_->cache.admin(hash)) co_return *entry;
+  if (const AdminEntry* entry = impl_->cache.admin(hash)) {
+    impl_->note_use(entry->id);
+    co_return *entry;
+  }
   const auto now = std::chrono::steady_clock::now();
   if (impl_->cache.is_unknown(hash, now)) co_return unknown_credential();
   RegistryCache::Lookup lookup(impl_->cache);
   pg::Params params;
   params.emplace_back(bytea_text(hash));
-  const pg::Statement statement(std::string(kAdminSql), std::move(params));
+  const pg::Statement statement(admin_sql(), std::move(params));
   CO_TRY(auto rows, co_await impl_->platform.run(nullptr, statement, options));
   if (rows.size() == 0) {
     if (lookup.may_keep()) impl_->cache.keep_unknown(hash, now);
@@ -433,8 +446,15 @@ Task<Result<AdminEntry>> Registry::find_admin_token(KeyHash hash, CallOptions op
   AdminEntry entry;
   entry.id = Uuid::parse(rows.text(0, 0)).value_or(Uuid());
   entry.name = rows.text(0, 1);
+  entry.kind = rows.text(0, 2) == "service" ? AdminEntry::Kind::service : AdminEntry::Kind::admin;
+  CO_TRY(entry.grant, grant_from_row(rows, 0, 3));
   if (lookup.may_keep()) impl_->cache.keep_admin(hash, entry);
+  impl_->note_use(entry.id);
   co_return entry;
+}
+
+std::shared_ptr<const Tenant> Registry::cached_tenant(const Uuid& id) const {
+  return impl_->cache.tenant(id);
 }
 
 Task<Result<std::shared_ptr<const Tenant>>> Registry::find_tenant(std::string id_or_slug,

@@ -19,6 +19,7 @@
 #include "base/task.h"
 #include "pg/pool.h"
 #include "tenancy/cluster.h"
+#include "tenancy/grant.h"
 #include "tenancy/packs.h"
 #include "tenancy/tenant.h"
 
@@ -29,13 +30,15 @@ using KeyHash = std::array<std::uint8_t, 32>;  // SHA-256 of the whole key text
 struct KeyEntry {
   Uuid id;
   std::string name;
-  std::optional<WallTime> expires_at;
+  Grant grant;  // of the secret that was looked up: the one before a rotation ends earlier
   std::shared_ptr<const Tenant> tenant;  // shared with requests in flight
 };
 
 struct AdminEntry {
   Uuid id;
   std::string name;
+  enum class Kind { admin, service } kind = Kind::admin;
+  Grant grant;
 };
 
 struct RegistryOptions {
@@ -60,9 +63,11 @@ class Registry {
 
   // In the cache or null. The hot path: then no coroutine is needed.
   const KeyEntry* cached_key(const KeyHash& hash) const;
-  // Errors: credential_unknown (unknown, revoked; expired is the caller's to check), database_unavailable.
+  // Errors: credential_unknown (unknown, revoked; what the grant says is the caller's to check),
+  // database_unavailable.
   Task<Result<KeyEntry>> find_key(KeyHash hash, CallOptions options);
   Task<Result<AdminEntry>> find_admin_token(KeyHash hash, CallOptions options);
+  std::shared_ptr<const Tenant> cached_tenant(const Uuid& id) const;  // the same; null if it is not there
   // By id or slug. Error: not_found.
   Task<Result<std::shared_ptr<const Tenant>>> find_tenant(std::string id_or_slug, CallOptions options);
   std::shared_ptr<const Pack> find_pack(std::string_view name) const;  // null if not installed

@@ -36,7 +36,11 @@ std::shared_ptr<const Tenant> RegistryCache::tenant(std::string_view id_or_slug)
     if (found == ids_by_slug_.end()) return nullptr;
     id = found->second;
   }
-  const auto* tenant = tenants_.find(*id);
+  return tenant(*id);
+}
+
+std::shared_ptr<const Tenant> RegistryCache::tenant(const Uuid& id) {
+  const auto* tenant = tenants_.find(id);
   return tenant != nullptr ? *tenant : nullptr;
 }
 

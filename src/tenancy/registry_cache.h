@@ -55,6 +55,7 @@ class RegistryCache {
   const KeyEntry* key(const KeyHash& hash);
   const AdminEntry* admin(const KeyHash& hash);
   std::shared_ptr<const Tenant> tenant(std::string_view id_or_slug);
+  std::shared_ptr<const Tenant> tenant(const Uuid& id);
   bool is_unknown(const KeyHash& hash, Time now);
 
   void keep_key(const KeyHash& hash, KeyEntry entry);

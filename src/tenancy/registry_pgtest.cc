@@ -42,7 +42,7 @@ TEST_F(RegistryTest, AKeyIsFoundOnceAndCached) {
   const auto found = run(there().find_key(hash_, patient()));
   ASSERT_TRUE(found.ok()) << found.error().message;
   EXPECT_EQ(found->name, "default");
-  EXPECT_FALSE(found->expires_at);
+  EXPECT_FALSE(found->grant.expires_at);
   EXPECT_EQ(found->tenant->id, created_->tenant->id);
   ASSERT_NE(found->tenant->plan(), nullptr);
   EXPECT_EQ(found->tenant->plan()->name, "basic");

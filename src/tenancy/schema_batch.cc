@@ -14,6 +14,7 @@
 #include "tenancy/isolation_sql.h"
 #include "tenancy/lint_structure.h"
 #include "tenancy/pack_migrator.h"
+#include "tenancy/row_rules.h"
 #include "tenancy/schema_batch_looks.h"
 #include "tenancy/schema_batch_script.h"
 #include "tenancy/sql_scanner.h"
@@ -33,13 +34,14 @@ constexpr std::size_t kSchemasOfOneSession = 250;
 constexpr std::size_t kMaxDifferences = 5;
 
 constexpr std::string_view kAppliedSql = R"sql(
-SELECT n.oid IS NOT NULL, h.history
+SELECT n.oid IS NOT NULL, h.history, COALESCE(w.rules, '[]') = $2::jsonb
   FROM ROWS FROM (pg_catalog.json_array_elements_text($1::json)) WITH ORDINALITY s (name, position)
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.name::name
   LEFT JOIN (SELECT schema_name,
                     pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(
                       pack || ' ' || number || ' ' || name || ' ' || checksum, ';' ORDER BY number), 'UTF8')), 'hex') AS history
                FROM rowhouse.pack_migrations GROUP BY schema_name) h ON h.schema_name = s.name
+  LEFT JOIN rowhouse.row_rules w ON w.schema_name = s.name
  ORDER BY s.position
 )sql";
 
@@ -143,7 +145,7 @@ class Batch {
   Task<void> mend_alike(Worker& worker, const std::vector<Item>& items);
   Task<Mended> mend(Worker& worker, Item item);
   Task<Result<void>> describe_faults(pg::Session& session, const Item& item, Error& error);
-  Reach reach_from(std::size_t applied) const;
+  Reach reach_from(const AppliedPack& applied) const;
   Task<Result<void>> flush();
 
   SchemaScope scope_of(std::size_t target) const {
@@ -160,7 +162,8 @@ class Batch {
   void succeed(std::size_t target, MigrationWay way) {
     TargetOutcome& outcome = report_.outcomes[target];
     outcome.way = way;
-    outcome.migrations_run = static_cast<int>(bundle_.migrations.size() - applied_[target].value_or(0));
+    outcome.migrations_run =
+        static_cast<int>(bundle_.migrations.size() - applied_[target].migrations.value_or(0));
     tell(target, TargetStatus::done);
   }
   void fail(std::size_t target, MigrationWay way, Error error) {
@@ -181,8 +184,8 @@ class Batch {
   const Bundle& bundle_;
   const BatchOptions batch_;
   const CallOptions options_;
-  std::vector<Reach> reach_;                         // of each migration
-  std::vector<std::optional<std::size_t>> applied_;  // migrations that had run before
+  std::vector<Reach> reach_;          // of each migration
+  std::vector<AppliedPack> applied_;  // what was there before
   std::vector<std::unique_ptr<Group>> groups_;
   std::vector<Item> unproven_;  // went the fast way
   std::optional<Error> over_;   // cancelled, or the time is over
@@ -236,10 +239,10 @@ Task<Result<BatchReport>> Batch::run() {
 }
 
 Task<Result<std::vector<std::size_t>>> Batch::find_pending() {
-  CO_TRY(applied_, co_await count_applied(cluster_, database_, targets_, bundle_, options_));
+  CO_TRY(applied_, co_await find_applied(cluster_, database_, targets_, bundle_, options_));
   std::vector<std::size_t> pending;
   for (std::size_t i = 0; i < targets_.size(); ++i) {
-    if (applied_[i] == bundle_.migrations.size()) {
+    if (applied_[i].is_whole(bundle_)) {
       tell(i, TargetStatus::unchanged);
     } else {
       pending.push_back(i);
@@ -256,7 +259,7 @@ Task<Result<void>> Batch::form_groups(std::vector<std::size_t> pending) {
   const bool are_many = pending.size() >= kFewestAlike;
   std::vector<SchemaScope> scopes;
   for (const std::size_t target : pending) {
-    if (are_many && applied_[target] && reach_from(*applied_[target]) == Reach::rows)
+    if (are_many && applied_[target].migrations && reach_from(applied_[target]) == Reach::rows)
       scopes.push_back(scope_of(target));
   }
   SchemaLooks looks;
@@ -264,14 +267,16 @@ Task<Result<void>> Batch::form_groups(std::vector<std::size_t> pending) {
     CO_TRY(looks,
            co_await read_schema_looks(cluster_, database_, std::move(scopes), LookFor::everything, options_));
   }
-  std::map<std::tuple<std::size_t, std::string_view, std::string_view>, Group*> known;
+  std::map<std::tuple<std::size_t, bool, std::string_view, std::string_view>, Group*> known;
   for (const std::size_t target : pending) {
     const auto look = looks.find(targets_[target].schema);
     const bool is_seen = look != looks.end();
     Group* group = nullptr;
-    if (are_many && applied_[target] && (is_seen || reach_from(*applied_[target]) != Reach::rows)) {
+    const AppliedPack& applied = applied_[target];
+    if (are_many && applied.migrations && (is_seen || reach_from(applied) != Reach::rows)) {
       const std::string_view text = is_seen ? std::string_view(look->second) : std::string_view();
-      Group*& found = known[std::tuple(*applied_[target], std::string_view(targets_[target].role), text)];
+      Group*& found = known[std::tuple(*applied.migrations, applied.has_row_rules,
+                                       std::string_view(targets_[target].role), text)];
       if (found == nullptr) found = groups_.emplace_back(std::make_unique<Group>()).get();
       group = found;
       group->seen = is_seen ? Seen::before : Seen::afterwards;
@@ -284,9 +289,10 @@ Task<Result<void>> Batch::form_groups(std::vector<std::size_t> pending) {
   co_return Result<void>();
 }
 
-Reach Batch::reach_from(std::size_t applied) const {
+Reach Batch::reach_from(const AppliedPack& applied) const {
   Reach farthest = Reach::tables;
-  for (std::size_t i = applied; i < reach_.size(); ++i) farthest = std::max(farthest, reach_[i]);
+  for (std::size_t i = applied.migrations.value_or(0); i < reach_.size(); ++i)
+    farthest = std::max(farthest, reach_[i]);
   return farthest;
 }
 
@@ -321,8 +327,8 @@ Task<void> Batch::lead(Worker& worker, Group& group) {
       continue;
     }
     succeed(target, MigrationWay::slow);
-    const bool is_whole =
-        applied_[target] && notes.migrations.size() + *applied_[target] == bundle_.migrations.size();
+    const auto& before = applied_[target].migrations;
+    const bool is_whole = before && notes.migrations.size() + *before == bundle_.migrations.size();
     if (!is_whole) continue;  // another node was at work here
     group.first = target;
     group.script =
@@ -428,7 +434,7 @@ Task<void> Batch::prove(std::vector<Item> items) {
   std::set<const Group*> groups;
   LookFor what = LookFor::without_bodies;
   for (const Item& item : items) {
-    if (reach_from(*applied_[item.target]) != Reach::tables) what = LookFor::everything_there;
+    if (reach_from(applied_[item.target]) != Reach::tables) what = LookFor::everything_there;
     scopes.push_back(scope_of(item.target));
     if (groups.insert(item.group).second) scopes.push_back(scope_of(item.group->first));
   }
@@ -558,26 +564,26 @@ TargetStatus status_of(const Error& error) {
   }
 }
 
-Task<Result<std::vector<std::optional<std::size_t>>>> count_applied(const Cluster& cluster,
-                                                                    std::string database,
-                                                                    const std::vector<BatchTarget>& targets,
-                                                                    const Bundle& bundle,
-                                                                    CallOptions options) {
+Task<Result<std::vector<AppliedPack>>> find_applied(const Cluster& cluster, std::string database,
+                                                    const std::vector<BatchTarget>& targets,
+                                                    const Bundle& bundle, CallOptions options) {
   CO_TRY(auto session, co_await cluster.migrator(database, options));
   CO_TRY_DO(co_await begin_as_owner(session, options));
   pg::Params params;
   params.emplace_back(list_of(targets));
+  params.emplace_back(row_rules_json(bundle));
   const pg::Statement query(std::string(kAppliedSql), std::move(params), pg::Access::read, pg::Reuse::once);
   CO_TRY(const auto rows, co_await session.query(query, options));
   CO_TRY_DO(co_await session.rollback(options));
   const auto histories = histories_of(bundle);
-  std::vector<std::optional<std::size_t>> applied(targets.size());
+  std::vector<AppliedPack> applied(targets.size());
   for (std::size_t row = 0; row < rows.size() && row < targets.size(); ++row) {
     if (rows.text(row, 0) != "t") continue;
+    applied[row].has_row_rules = rows.text(row, 2) == "t";
     if (rows.is_null(row, 1)) {
-      applied[row] = 0;
+      applied[row].migrations = 0;
     } else if (const auto found = histories.find(rows.text(row, 1)); found != histories.end()) {
-      applied[row] = found->second;
+      applied[row].migrations = found->second;
     }
   }
   co_return applied;

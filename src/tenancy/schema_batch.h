@@ -10,6 +10,7 @@
 // A migration with statements that read or write rows (sql_scanner.h) may do different things in schemas that
 // were alike: there groups are formed by a look beforehand, too, and whatever differs afterwards has failed.
 // One that changes tables alone cannot change the bodies of views and functions: these are not looked at.
+// Where no migration is missing but the pack's row rules are others than before, these alone are brought.
 //
 // Whatever happens (an error, a lost connection, kill -9), in each schema each migration has run with its
 // record or has not run at all. Running it again goes on where it stopped. Commits of the fast way are
@@ -41,7 +42,7 @@ struct BatchTarget {
 };
 
 enum class TargetStatus {
-  done,          // at least one migration ran now, and the schema was proven
+  done,          // at least one migration ran now, or other row rules hold, and the schema was proven
   unchanged,     // nothing was missing
   lock_timeout,  // somebody holds a lock: try again later; what ran before that migration stays
   outage,        // the database went away or its disk is full: try again when it is back
@@ -88,13 +89,20 @@ Task<Result<BatchReport>> migrate_schemas(const Cluster& cluster, std::string da
 // What kind of failure an error is: lock_timeout, outage or failed. For migrations that others run, too.
 TargetStatus status_of(const Error& error);
 
-// How many of the bundle's migrations have run in each schema, by one query; nullopt where what ran is not
-// what the bundle begins with, or the schema is not there. 10,000 schemas take a fraction of a second.
-// `database` as above.
-Task<Result<std::vector<std::optional<std::size_t>>>> count_applied(const Cluster& cluster,
-                                                                    std::string database,
-                                                                    const std::vector<BatchTarget>& targets,
-                                                                    const Bundle& bundle,
-                                                                    CallOptions options);
+struct AppliedPack {
+  // How many of the bundle's migrations have run; nullopt where what ran is not what the bundle begins with,
+  // or the schema is not there.
+  std::optional<std::size_t> migrations;
+  bool has_row_rules = false;  // those of the bundle hold
+  bool is_whole(const Bundle& bundle) const {
+    return migrations == bundle.migrations.size() && has_row_rules;
+  }
+};
+
+// What each schema has of the bundle, by one query. 10,000 schemas take a fraction of a second. `database` as
+// above.
+Task<Result<std::vector<AppliedPack>>> find_applied(const Cluster& cluster, std::string database,
+                                                    const std::vector<BatchTarget>& targets,
+                                                    const Bundle& bundle, CallOptions options);
 
 }  // namespace rowhouse::tenancy

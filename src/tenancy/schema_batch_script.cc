@@ -40,6 +40,13 @@ std::optional<BatchScript> BatchScript::make(std::string_view schema, std::strin
   if (!is_generated_schema_name(schema)) return std::nullopt;
   BatchScript script;
   std::string_view preparation = notes.preparation;
+  if (notes.migrations.empty()) {  // other row rules
+    if (preparation.empty()) return std::nullopt;
+    script.append(begin_as_owner_sql(lock_timeout) + "; SET LOCAL synchronous_commit = off;\n");
+    if (!script.append_notes(preparation, schema)) return std::nullopt;
+    script.append("COMMIT;\n");
+    return script;
+  }
   for (const MigrationNotes::Migration& note : notes.migrations) {
     const PackMigration& migration = *note.migration;
     script.append(begin_as_owner_sql(lock_timeout));

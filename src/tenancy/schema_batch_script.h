@@ -13,12 +13,12 @@
 namespace rowhouse::tenancy {
 
 // One transaction for each migration: its record (first, because it locks out another node), the migration,
-// what Rowhouse did beyond it. Commits are not flushed. Fails, and so undoes the migration, when it changed
-// the role or the settings of the session.
+// what Rowhouse did beyond it. Without migrations one for that alone. Commits are not flushed. Fails, and so
+// undoes the migration, when it changed the role or the settings of the session.
 class BatchScript {
  public:
   // `schema`: where the notes were taken. nullopt when they name it in a way that cannot be told from other
-  // text.
+  // text, or when nothing was done there.
   static std::optional<BatchScript> make(std::string_view schema, std::string_view pack,
                                          const MigrationNotes& notes, std::chrono::milliseconds lock_timeout);
   std::string for_schema(const std::string& schema) const;

@@ -151,8 +151,10 @@ TEST_F(TenantChangesTest, ListPagesThroughEverythingOnce) {
 
 TEST_F(TenantChangesTest, KeysAreMadeListedAndRevoked) {
   const auto created = create(request("Keys"));
-  const auto expires_at = clock().now() + std::chrono::hours(1);
-  const auto made = run(tenants().create_key("keys", "production", expires_at, tester(), patient()));
+  Grant grant;
+  grant.expires_at = clock().now() + std::chrono::hours(1);
+  const auto made =
+      run(tenants().create_key("keys", NewKey("production", grant), KeyMaker(tester()), patient()));
   ASSERT_TRUE(made.ok()) << made.error().message;
   EXPECT_TRUE(has_credential_form(made->secret, kTenantKeyPrefix));
   EXPECT_EQ(made->key.hint, made->secret.substr(0, 8));
@@ -180,11 +182,69 @@ TEST_F(TenantChangesTest, KeysAreMadeListedAndRevoked) {
   const auto other = create(request("Other Keys"));
   EXPECT_EQ(run(tenants().revoke_key("other-keys", (*keys)[0].id, tester(), patient())).error().code,
             ErrorCode::not_found);
-  const auto late = run(tenants().create_key("keys", "", clock().now(), tester(), patient()));
+  grant.expires_at = clock().now();
+  const auto late = run(tenants().create_key("keys", NewKey("", grant), KeyMaker(tester()), patient()));
   ASSERT_FALSE(late.ok());
   EXPECT_THAT(paths(late.error()), ElementsAre("/name", "/expires_at"));
   remove(*other.tenant);
   remove(*created.tenant);
+}
+
+TEST_F(TenantChangesTest, NobodyMakesOrRotatesAKeyThatHasMore) {
+  const auto created = create(request("Maker"));
+  KeyMaker maker(tester());
+  maker.own.permissions = std::make_shared<const Permissions>(Permissions::from({"lead:*"}).value());
+  const auto make = [&](const std::vector<std::string>& scopes) {
+    Grant grant;
+    grant.permissions = std::make_shared<const Permissions>(Permissions::from(scopes).value());
+    return run(tenants().create_key("maker", NewKey("child", grant), maker, patient()));
+  };
+  EXPECT_EQ(make({"*"}).error().code, ErrorCode::permission_missing);
+  EXPECT_EQ(make({"key:read"}).error().code, ErrorCode::permission_missing);
+  EXPECT_EQ(make({"leads:read"}).error().code, ErrorCode::validation_failed) << "no such operation";
+  EXPECT_EQ(make({}).error().code, ErrorCode::validation_failed);
+  const auto child = make({"lead:read"});
+  ASSERT_TRUE(child.ok()) << child.error().message;
+  EXPECT_THAT(child->key.scopes, ElementsAre("lead:read"));
+  const auto rotate = [&](const Uuid& key) {
+    return run(tenants().rotate_key("maker", key, std::chrono::hours(1), maker, patient()));
+  };
+  EXPECT_TRUE(rotate(child->key.id).ok());
+  const auto first = run(tenants().keys("maker", patient()))->front();
+  EXPECT_EQ(first.name, "default");
+  EXPECT_EQ(rotate(first.id).error().code, ErrorCode::permission_missing);
+  EXPECT_EQ(rotate(created.tenant->id).error().code, ErrorCode::not_found);
+  EXPECT_THAT(actions_of(created.tenant->id), ElementsAre("tenant.created", "key.created", "key.rotated"));
+  EXPECT_TRUE(run(tenants().revoke_key("maker", child->key.id, tester(), patient())).ok());
+  EXPECT_EQ(rotate(child->key.id).error().code, ErrorCode::conflict);
+  remove(*created.tenant);
+}
+
+TEST_F(TenantChangesTest, ServiceKeysAreMadeListedAndRevoked) {
+  Grant grant;
+  grant.permissions = std::make_shared<const Permissions>(Permissions::from({"tenants:*"}).value());
+  const auto make = [&](const KeyMaker& maker) {
+    return run(tenants().create_service_key(NewKey("robot", grant), maker, patient()));
+  };
+  KeyMaker reader(tester());
+  reader.own.permissions = std::make_shared<const Permissions>(Permissions::from({"tenants:read"}).value());
+  EXPECT_EQ(make(reader).error().code, ErrorCode::permission_missing);
+  const auto made = make(KeyMaker(tester()));
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_TRUE(has_credential_form(made->secret, kAdminTokenPrefix));
+  EXPECT_EQ(make(KeyMaker(tester())).error().code, ErrorCode::conflict) << "the name is taken";
+  const auto found = run(node().registry.find_admin_token(hash_of_credential(made->secret), patient()));
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->kind, AdminEntry::Kind::service);
+  EXPECT_THAT(found->grant.permissions->patterns(), ElementsAre("tenants:*"));
+  const auto listed = run(tenants().service_keys(patient()));
+  ASSERT_TRUE(listed.ok());
+  ASSERT_EQ(listed->size(), 1U);
+  EXPECT_EQ(listed->front().id, made->key.id);
+  EXPECT_TRUE(run(tenants().revoke_service_key(made->key.id, tester(), patient())).ok());
+  EXPECT_EQ(run(tenants().revoke_service_key(Uuid(), tester(), patient())).error().code,
+            ErrorCode::not_found);
+  EXPECT_TRUE(make(KeyMaker(tester())).ok()) << "the name is free again";
 }
 
 TEST_F(TenantChangesTest, StatusCountsTenantsAndNamesDatabases) {

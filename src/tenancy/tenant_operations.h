@@ -4,8 +4,8 @@
 //   guard ·
 //                   prepare_schema · load_samples · activate · catch_up
 //                   Which of them depends on tier and samples. A failure or a cancel takes everything back.
-//   tenant.delete   close · wait_for_requests · drop_schema | drop_database, drop_role · erase_rows · prove ·
-//   unregister
+//   tenant.delete   close · wait_for_requests · drop_schema | drop_database, drop_role · erase_rows ·
+//   remove_people · prove · unregister
 //                   There is no way back: it goes on until nothing is left.
 // The first step of each is rows of the platform database, written by the transaction that submits the
 // operation.

@@ -120,6 +120,7 @@ operations::Kind TenantService::Impl::deletion_kind() {
   steps.push_back(Step::effect("drop_database", step(&Impl::remove_database)).when(is_database));
   steps.push_back(Step::effect("drop_role", step(&Provisioner::drop_role)).when(is_database));
   steps.push_back(Step::effect("erase_rows", step(&Provisioner::erase_rows)).when(shares_a_database));
+  steps.push_back(Step::effect("remove_people", step(&Impl::remove_people)));
   steps.push_back(Step::effect("prove", step(&Impl::prove)));
   steps.push_back(Step::record("unregister",
                                [this](Run& run, pg::Session& session) { return unregister(run, session); }));
@@ -234,6 +235,13 @@ Task<Result<void>> TenantService::Impl::remove_database(const Tenant& subject, R
 Task<Result<void>> TenantService::Impl::remove_role(const Tenant& subject, Run& run) {
   CO_TRY_DO(co_await provisioner.drop_role(subject, run.options()));
   co_return co_await provisioner.prove_nothing_is_left(subject, run.options());
+}
+
+// By now nobody is let in any more, and a request that made a membership has ended.
+Task<Result<void>> TenantService::Impl::remove_people(const Tenant& subject, Run& run) {
+  if (!remove_tenant_people) co_return Result<void>();
+  const Actor actor = actor_of(run);
+  co_return co_await remove_tenant_people(subject.id, actor, run.options());
 }
 
 Task<Result<void>> TenantService::Impl::prove(const Tenant& subject, Run& run) {

@@ -75,7 +75,7 @@ constexpr std::string_view kConnectionsSql =
     "current_setting('max_connections')::bigint, current_setting('server_version')";
 constexpr std::string_view kAdminTokenSql = R"(
 INSERT INTO platform.admin_tokens (id, name, hash) VALUES ($1::uuid, $2::text, $3::bytea)
-ON CONFLICT (name) DO UPDATE SET hash = EXCLUDED.hash, revoked_at = NULL
+ON CONFLICT (name) WHERE kind = 'admin' DO UPDATE SET hash = EXCLUDED.hash, revoked_at = NULL
 WHERE admin_tokens.hash IS DISTINCT FROM EXCLUDED.hash OR admin_tokens.revoked_at IS NOT NULL)";
 
 pg::Param text_or_null(const std::string& text) { return text.empty() ? std::nullopt : pg::Param(text); }
@@ -237,6 +237,8 @@ void TenantService::wire(Changed changed, SampleLoader samples, CloseDatabase cl
   impl_->load_samples = std::move(samples);
   impl_->close_database = std::move(close);
 }
+
+void TenantService::wire_people(RemovePeople remove) { impl_->remove_tenant_people = std::move(remove); }
 
 // -------------------------------------------------------------------------------------------------- read
 

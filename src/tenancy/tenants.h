@@ -76,15 +76,35 @@ struct StartedRemoval {
   operations::Submitted::Novelty novelty = operations::Submitted::Novelty::started;
 };
 
+// Who makes or rotates a credential, and what they have themselves: they can give no more.
+struct KeyMaker {
+  explicit KeyMaker(Actor maker) : actor(std::move(maker)) {}  // who may give everything
+  KeyMaker(Actor maker, Grant makers_grant) : actor(std::move(maker)), own(std::move(makers_grant)) {}
+  Actor actor;
+  Grant own;
+};
+
+struct NewKey {
+  explicit NewKey(std::string key_name) : name(std::move(key_name)) {}  // that may do everything, for ever
+  NewKey(std::string key_name, Grant key_grant) : name(std::move(key_name)), grant(std::move(key_grant)) {}
+  std::string name;
+  Grant grant;
+};
+
 struct ApiKey {
   Uuid id;
-  std::string name, hint, created_at, expires_at, revoked_at, last_used_at;  // "" = never
+  std::string name, hint, created_by;
+  std::string created_at, expires_at, revoked_at, last_used_at;  // "" = never
+  std::string rotated_at, previous_until;                        // "" = never; when the secret before ends
+  std::vector<std::string> scopes, networks;                     // networks: none = from everywhere
 };
 
 struct NewApiKey {
   ApiKey key;
-  std::string secret;  // "tk_…", shown once
+  std::string secret;  // "tk_…", or "rha_…" of a service key; shown once
 };
+
+inline constexpr std::chrono::seconds kMaxKeyOverlap = std::chrono::days(30);
 
 struct TenantFilter {
   std::string pack, plan, search;  // "" = any; search: in name or slug
@@ -128,6 +148,11 @@ class TenantService {
                 operations::Engine& engine, const Clock& clock);
   ~TenantService();
   void wire(Changed changed, SampleLoader samples, CloseDatabase close);
+  // Removes what people have of a tenant that goes (memberships, roles, sessions, …), and proves it; wired to
+  // the identity module, which is above this one. May be repeated. Without it tenants are thought to have no
+  // people.
+  using RemovePeople = std::function<Task<Result<void>>(Uuid tenant, Actor actor, CallOptions options)>;
+  void wire_people(RemovePeople remove);
 
   // Starts and finishes. Errors: validation_failed with fields, conflict (slug, domain or subdomain taken;
   // cancelled or paused by an operator; deleted again), not_found never; otherwise what the failing step
@@ -156,9 +181,21 @@ class TenantService {
   Task<Result<void>> finish_remove(StartedRemoval started, CallOptions options);
 
   Task<Result<std::vector<ApiKey>>> keys(std::string id_or_slug, CallOptions options);
-  Task<Result<NewApiKey>> create_key(std::string id_or_slug, std::string name,
-                                     std::optional<WallTime> expires_at, Actor actor, CallOptions options);
+  // The scopes must be operations of the tenant's pack or of Rowhouse's own for tenants. Errors: as
+  // check_within(), conflict (too many keys).
+  Task<Result<NewApiKey>> create_key(std::string id_or_slug, NewKey wanted, KeyMaker maker,
+                                     CallOptions options);
+  // A new secret for the key; the one before stays good for `overlap` (0: it ends at once). Errors:
+  // not_found, permission_missing (the key has more than `maker`), conflict (it is revoked or expired, or an
+  // overlap is not over yet: that one would lose its time).
+  Task<Result<NewApiKey>> rotate_key(std::string id_or_slug, Uuid key_id, std::chrono::seconds overlap,
+                                     KeyMaker maker, CallOptions options);
   Task<Result<void>> revoke_key(std::string id_or_slug, Uuid key_id, Actor actor, CallOptions options);
+
+  // Service keys: tokens of the platform for programs. Scopes are kPlatformOperations.
+  Task<Result<std::vector<ApiKey>>> service_keys(CallOptions options);
+  Task<Result<NewApiKey>> create_service_key(NewKey wanted, KeyMaker maker, CallOptions options);
+  Task<Result<void>> revoke_service_key(Uuid key_id, Actor actor, CallOptions options);
 
   Task<Result<PlatformStatus>> status(CallOptions options);
   // Waits until no creation or deletion of it is under way. Errors: conflict when an operator has paused it.

@@ -47,6 +47,11 @@ struct TenantService::Impl {
                                                             TenantStatus to, std::string action, Actor actor,
                                                             CallOptions options);
 
+  // ---- rotating a key (api_keys.cc)
+  enum class Overlap { none, some };
+  // May somebody with `own` rotate the key? Errors: as rotate_key().
+  Task<Result<void>> check_rotation(Uuid tenant, Uuid key, Overlap overlap, Grant own, CallOptions options);
+
   // ---- starting a creation (tenant_create.cc)
   Task<Result<std::shared_ptr<const Pack>>> pack_named(std::string name, CallOptions options);
   Task<Result<std::string>> free_slug(std::string base, CallOptions options);
@@ -97,6 +102,7 @@ struct TenantService::Impl {
   Task<Result<void>> remove_schema(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_database(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_role(const Tenant& subject, operations::Run& run);
+  Task<Result<void>> remove_people(const Tenant& subject, operations::Run& run);
   Task<Result<void>> prove(const Tenant& subject, operations::Run& run);
   // Delete the rows of the registry, and prove that none is left.
   Task<Result<void>> unregister(operations::Run& run, pg::Session& session);
@@ -115,6 +121,7 @@ struct TenantService::Impl {
   Changed changed;
   SampleLoader load_samples;
   CloseDatabase close_database;
+  RemovePeople remove_tenant_people;
 };
 
 // The audit's view of one change of a tenant.

@@ -91,14 +91,14 @@ Task<Result<void>> UpgradeWaves::skip_unchanged() {
       batch.push_back(batch_target_of(waiting[end]));
     }
     first = end;
-    const auto applied = co_await count_applied(cluster_, database, batch, bundle_, run_.options());
+    const auto applied = co_await find_applied(cluster_, database, batch, bundle_, run_.options());
     if (!applied.ok()) {
       if (status_of(applied.error()) == TargetStatus::outage) continue;  // its wave will tell
       co_return Error(applied.error());
     }
     std::vector<std::string> unchanged;
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      if ((*applied)[i] == bundle_.migrations.size()) unchanged.push_back(batch[i].schema);
+      if ((*applied)[i].is_whole(bundle_)) unchanged.push_back(batch[i].schema);
     }
     if (unchanged.empty()) continue;
     CO_TRY_DO(co_await targets_.record_unchanged(run_.id(), database, std::move(unchanged), run_.options()));
@@ -180,7 +180,9 @@ Task<void> UpgradeWaves::migrate_own_databases(Queue& queue) {
     const auto time =
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
     if (migrated.ok()) {
-      settle(target, *migrated > 0 ? TargetStatus::done : TargetStatus::unchanged, *migrated, time, nullptr);
+      const bool is_changed = migrated->migrations_run > 0 || migrated->row_rules_changed;
+      settle(target, is_changed ? TargetStatus::done : TargetStatus::unchanged, migrated->migrations_run,
+             time, nullptr);
       continue;
     }
     const CancelSource* cancel = run_.options().cancel;
@@ -194,17 +196,17 @@ Task<void> UpgradeWaves::migrate_own_databases(Queue& queue) {
   }
 }
 
-Task<Result<int>> UpgradeWaves::migrate_own_database(const UpgradeTarget& target) {
+Task<Result<MigratedSchema>> UpgradeWaves::migrate_own_database(const UpgradeTarget& target) {
   CallOptions connecting = run_.options();
   connecting.deadline = std::min(connecting.deadline, deadline_in(kConnectPatience));
   CO_TRY(auto session, co_await cluster_.migrator(target.database, connecting));
   MigrationSettings settings;
   settings.missing_schema = MissingSchema::refuse;
   settings.lock_timeout = settings_.lock_timeout;
-  CO_TRY(const auto migrated,
+  CO_TRY(auto migrated,
          co_await migrate_schema(session, target.schema, target.role, bundle_, settings, run_.options()));
   if (!migrated.findings.empty()) co_return refusal(bundle_.manifest.name, migrated.findings);
-  co_return migrated.migrations_run;
+  co_return std::move(migrated);
 }
 
 void UpgradeWaves::settle(const UpgradeTarget& target, TargetStatus status, int migrations_run,

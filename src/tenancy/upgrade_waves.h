@@ -18,6 +18,7 @@
 #include "operations/kind.h"
 #include "tenancy/bundle.h"
 #include "tenancy/cluster.h"
+#include "tenancy/pack_migrator.h"
 #include "tenancy/upgrade_targets.h"
 
 namespace rowhouse::tenancy {
@@ -50,7 +51,7 @@ class UpgradeWaves {
   Task<Result<void>> run_round(const std::vector<UpgradeTarget>& targets);
   Task<Result<void>> migrate_shared_database(const std::vector<const UpgradeTarget*>& targets);
   Task<void> migrate_own_databases(Queue& queue);
-  Task<Result<int>> migrate_own_database(const UpgradeTarget& target);
+  Task<Result<MigratedSchema>> migrate_own_database(const UpgradeTarget& target);
   Task<Result<void>> wait_between_rounds();
   Task<Result<void>> conclude(Part part, WaveEnd end);
 

@@ -73,15 +73,21 @@ SignedSession::SignedSession(const pg::ConnectionParameters& parameters, pg::Con
   sql_.run("SET search_path = ''");
 }
 
+void SignedSession::act_as(std::string_view principal, pg::ContextRole role) {
+  principal_ = principal;
+  role_ = role;
+}
+
 RawContext SignedSession::context(std::string_view tenant) {
   const Uuid tenant_id = parsed(tenant);
-  const Uuid principal_id = parsed(kPrincipalOfTests);
+  const Uuid principal_id = parsed(principal_);
   const auto expires_at = std::chrono::system_clock::now() + pg::kContextLifetime;
   RawContext context;
   context.tenant_high = half(tenant_id, 0);
   context.tenant_low = half(tenant_id, 8);
   context.principal_high = half(principal_id, 0);
   context.principal_low = half(principal_id, 8);
+  context.role = static_cast<std::int32_t>(role_);
   context.expires_at_us =
       std::chrono::duration_cast<std::chrono::microseconds>(expires_at.time_since_epoch()).count();
   // Where there are no numbers, the context is made all the same.

@@ -34,6 +34,9 @@ class SignedSession {
  public:
   explicit SignedSession(const pg::ConnectionParameters& parameters, pg::ContextKey key = context_key());
 
+  // Whom the next contexts name; at first a service (role 0) with kPrincipalOfTests.
+  void act_as(std::string_view principal, pg::ContextRole role);
+
   // A context that this session accepts as its next, unless another one is made; lasting as long as a
   // server's.
   RawContext context(std::string_view tenant);
@@ -50,6 +53,8 @@ class SignedSession {
  private:
   BlockingSql sql_;
   pg::ContextKey key_;
+  std::string principal_{kPrincipalOfTests};
+  pg::ContextRole role_ = pg::ContextRole::service;
 };
 
 }  // namespace rowhouse::testing

@@ -94,6 +94,10 @@ class ApiAttack : public ApiDuel {
     }
     if (family == "export" && parts.size() == 4 && method == "GET") return export_rows(where, target);
     if (family == "rpc" && parts.size() == 4 && method == "POST") return call(where, target);
+    const bool is_of_people =
+        family == "users" || family == "roles" || family == "auth" || family == "keys" || family == "me";
+    if (is_of_people && method != "GET" && path.find('{') == std::string::npos)
+      return foreign_body(where, method, path);
     unknown_route(where, method, path);
   }
 
@@ -377,9 +381,42 @@ class ApiAttack : public ApiDuel {
     }
   }
 
+  // A body that names the other tenant, or something of it, is answered as one that names nobody.
+  void foreign_body(const SurfaceId& where, const std::string& method, const std::string& path) {
+    const Secrets secrets{{arena_.victim_id().to_string(), some_id()},
+                          {arena_.attackers->uuid(), unknown_like(some_id())}};
+    const auto body = [](const std::vector<std::string>& ids) {
+      return fmt::format(R"({{"tenant": "{0}", "tenant_id": "{0}", "user": "{1}", "id": "{1}"}})", ids[0],
+                         ids[1]);
+    };
+    differ(where, "name the other in the body", method, path, path, {}, body(secrets.known),
+           body(secrets.unknown), secrets);
+    proved(where, "name the other in the body", api_.call("GET", "/v1/me", as_victim()).ok(),
+           "the victim's key is no longer good");
+  }
+
+  // Signing in at the other tenant, by its names, and with its credential as a token.
+  void sign_in(const SurfaceId& where, const std::string& path) {
+    const std::string nobodys_key = "tk_" + std::string(43, 'A');
+    for (const std::string& name : {arena_.victim_id().to_string(), arena_.victim->slug}) {
+      const Secrets secrets{{name, arena_.victim_key}, {unknown_like(name), nobodys_key}};
+      const std::string person = unknown_like("nobody");  // another each time: attempts are counted
+      const auto body = [&](const std::vector<std::string>& words) {
+        if (!path.ends_with("/login")) return fmt::format(R"({{"refresh_token": "{}"}})", words[1]);
+        return fmt::format(R"({{"email": "{2}@canary.invalid", "password": "{1}", "tenant": "{0}"}})",
+                           words[0], words[1], person);
+      };
+      differ(where, "sign in at the other tenant", "POST", path, path, {}, body(secrets.known),
+             body(secrets.unknown), secrets);
+    }
+    proved(where, "sign in at the other tenant", api_.call("GET", "/v1/me", as_victim()).ok(),
+           "the victim's key is no longer good");
+  }
+
   void open(const SurfaceId& where, const std::string& method, const std::string& path) {
     Secrets secrets;
     const auto [known, unknown] = filled(path, secrets);
+    if (method == "POST" && path.starts_with("/v1/auth/")) return sign_in(where, path);
     if (method != "GET") {
       arena_.report.attacked(where, "attack for this route", 0, Verdict::unproven,
                              "nobody knows how to attack this open route: add it to api_attacks.cc");

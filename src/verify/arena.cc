@@ -58,6 +58,18 @@ SqlAnswer Arena::on(SqlClient& client, const Uuid* tenant, const std::string& sq
   return answer;
 }
 
+SqlAnswer Arena::as_user(const Uuid& tenant, const Person& user, const std::string& sql) {
+  runtime->run("BEGIN");
+  SqlAnswer answer = runtime->run(impersonation.statement(database, *runtime, tenant, user));
+  if (answer.ok()) {
+    answer = runtime->run(sql);
+  } else {
+    answer.sqlstate = "context";
+  }
+  runtime->run("ROLLBACK");
+  return answer;
+}
+
 SqlAnswer Arena::as_role(const std::string& name, const Uuid* tenant, const std::string& sql) {
   admin->run("BEGIN");
   if (tenant != nullptr) {

@@ -60,6 +60,8 @@ struct Arena {
   // answer is that of the last statement, or of the first that failed.
   SqlAnswer as(const Uuid* tenant, const std::string& sql) { return on(*runtime, tenant, sql); }
   SqlAnswer on(SqlClient& client, const Uuid* tenant, const std::string& sql);
+  // The same as a user of the tenant.
+  SqlAnswer as_user(const Uuid& tenant, const Person& user, const std::string& sql);
   // The same on the superuser's connection, after SET LOCAL ROLE.
   SqlAnswer as_role(const std::string& name, const Uuid* tenant, const std::string& sql);
   // Begins a transaction on the superuser's connection as the attacker's role with the attacker's context.
@@ -80,6 +82,7 @@ struct Arena {
 
 // Each family of attacks on the surfaces of an arena.
 void attack_relations(Arena& arena);
+void attack_users(Arena& arena);         // users of one tenant, where a row rule divides them
 void attack_keys(Arena& arena);          // keys, foreign keys, policies, triggers, indexes
 void attack_functions(Arena& arena);     // and sequences
 void attack_sessions(Arena& arena);      // contexts, settings, what a session offers

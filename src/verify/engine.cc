@@ -275,11 +275,9 @@ struct Engine::Impl {
     enumerate(arena);
     const std::string state = arena.victim_state();
     const std::pair<const char*, void (*)(Arena&)> families[] = {
-        {"tables and views", attack_relations},
-        {"keys and policies", attack_keys},
-        {"functions and sequences", attack_functions},
-        {"sessions", attack_sessions},
-        {"roles and databases", attack_installation}};
+        {"tables and views", attack_relations}, {"users of one tenant", attack_users},
+        {"keys and policies", attack_keys},     {"functions and sequences", attack_functions},
+        {"sessions", attack_sessions},          {"roles and databases", attack_installation}};
     for (const auto& [name, family] : families) {
       if (stopped()) return;
       step(where + ": attacking " + name);
@@ -330,7 +328,8 @@ struct Engine::Impl {
                             : status == wanted ? ""
                                                : fmt::format("it is still answered {}", status));
     };
-    auto second = wait(tenants.create_key(tenant, "verification", std::nullopt, actor(), patient()));
+    auto second = wait(
+        tenants.create_key(tenant, tenancy::NewKey("verification"), tenancy::KeyMaker(actor()), patient()));
     if (second.ok()) {
       ends("a revoked key", second->secret, 401,
            [&] { return wait(tenants.revoke_key(tenant, second->key.id, actor(), patient())); });

@@ -131,6 +131,51 @@ TEST_F(EngineTest, TellsOfATableThatNoCanaryFits) {
   }));
 }
 
+class EngineUsersTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    EngineTest::SetUp();
+    const tenancy::Bundle ruled = tenancy::fixture::bundle_with_row_rules();
+    const auto upgraded =
+        run(node().upgrades.install(ruled, tenancy::UpgradeOptions(), "tester", testing::patient()));
+    ASSERT_TRUE(upgraded.ok()) << upgraded.error().message;
+  }
+
+  static std::size_t attempts(const Report& report, const std::string& attack_name) {
+    std::size_t count = 0;
+    for (const auto& [where, surface] : report.surfaces()) {
+      for (const Attack& attack : surface.attacks) count += attack.name == attack_name ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+TEST_F(EngineUsersTest, UsersOfOneTenantAreTried) {
+  const Report report = verified({Tier::pool, Tier::schema, Tier::database});
+  EXPECT_EQ(findings(report), "");
+  // leads and notes; in the pool, and in each tenant's own schema and database.
+  EXPECT_EQ(attempts(report, "read and write as another user"), 10U);
+  EXPECT_EQ(attempts(report, "a row for another user"), 10U);
+}
+
+TEST_F(EngineUsersTest, ARuleThatLetsEverybodyReadIsFound) {
+  const Report report = verified_with(
+      "CREATE TABLE public.kept AS SELECT qual FROM pg_policies WHERE schemaname = 'app' AND tablename = "
+      "'notes' AND policyname = 'rowhouse_role'; ALTER POLICY rowhouse_role ON app.notes USING (true)",
+      "DO $$ BEGIN EXECUTE format('ALTER POLICY rowhouse_role ON app.notes USING (%s)', (SELECT qual FROM "
+      "public.kept)); END $$; DROP TABLE public.kept");
+  EXPECT_TRUE(broken(report, "table", "app.notes")) << findings(report);
+}
+
+TEST_F(EngineUsersTest, ARuleThatLetsRowsBeGivenAwayIsFound) {
+  const Report report =
+      verified_with("ALTER POLICY rowhouse_role ON app.leads WITH CHECK (true)",
+                    "ALTER POLICY rowhouse_role ON app.leads WITH CHECK (COALESCE((SELECT "
+                    "rowhouse.principal_role()), 0) <> 1 OR (SELECT rowhouse.principal_id()) = ANY "
+                    "(ARRAY[assigned_to, created_by]))");
+  EXPECT_TRUE(broken(report, "table", "app.leads")) << findings(report);
+}
+
 TEST_F(EngineTest, SweepsWhatACrashLeft) {
   const std::string prefix = make_slug_prefix();
   auto left = request("Left behind", Tier::schema);

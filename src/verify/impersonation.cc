@@ -18,14 +18,19 @@ constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000, counted
 
 struct Claims {
   Uuid tenant;
+  Person person;
   std::int64_t expires_at = 0, number = 0;
   std::int32_t backend = 0;
 };
 
-// Of no principal, whose role is 0.
+std::string hex_of(const Uuid& id) {
+  const auto& bytes = id.bytes();
+  return to_hex(std::string(bytes.begin(), bytes.end()));
+}
+
 std::string text_of(const Claims& claims) {
-  const auto& id = claims.tenant.bytes();
-  return "rowhouse_context_" + to_hex(std::string(id.begin(), id.end())) + std::string(32 + 8, '0');
+  return "rowhouse_context_" + hex_of(claims.tenant) + hex_of(claims.person.id) +
+         fmt::format("{:08x}", static_cast<std::uint32_t>(claims.person.role));
 }
 
 // As record_send() of PostgreSQL writes the values of a row.
@@ -68,11 +73,22 @@ Result<void> Impersonation::learn(const std::string& database, SqlClient& admini
 
 std::string Impersonation::statement(const std::string& database, SqlClient& client, const Uuid& tenant,
                                      Forgery forgery) {
+  return statement(database, client, Wanted{tenant, Person(), forgery});
+}
+
+std::string Impersonation::statement(const std::string& database, SqlClient& client, const Uuid& tenant,
+                                     const Person& person) {
+  return statement(database, client, Wanted{tenant, person, Forgery::none});
+}
+
+std::string Impersonation::statement(const std::string& database, SqlClient& client, const Wanted& wanted) {
+  const Forgery forgery = wanted.forgery;
   const std::int32_t generation = generations_[database];
   const std::string key_database = forgery == Forgery::wrong_key ? database + "_other" : database;
   const pg::ContextKey key = tenancy::derive_context_key(cluster_.credentials(), generation, key_database);
   Claims claims;
-  claims.tenant = tenant;
+  claims.tenant = wanted.tenant;
+  claims.person = wanted.person;
   claims.backend = client.backend_pid() + (forgery == Forgery::other_backend ? 1 : 0);
   claims.expires_at = microseconds_from_now(std::chrono::seconds(forgery == Forgery::expired ? -30 : 30));
   claims.number = client.take_context_number() + (forgery == Forgery::old_number ? 0 : 1);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/uuid.h"
+#include "pg/transaction_context.h"
 #include "tenancy/cluster.h"
 #include "verify/sql_client.h"
 
@@ -26,6 +27,12 @@ enum class Forgery {
   old_number,     // a number that this session has used
 };
 
+// Whom a context names beside the tenant; by default nobody, as a service.
+struct Person {
+  Uuid id;
+  pg::ContextRole role = pg::ContextRole::service;
+};
+
 class Impersonation {
  public:
   explicit Impersonation(const tenancy::Cluster& cluster) : cluster_(cluster) {}
@@ -36,8 +43,18 @@ class Impersonation {
   // "SELECT rowhouse.set_context(…)" for the next context of `client`, which is asked for its number.
   std::string statement(const std::string& database, SqlClient& client, const Uuid& tenant,
                         Forgery forgery = Forgery::none);
+  // A good one, of a user of the tenant.
+  std::string statement(const std::string& database, SqlClient& client, const Uuid& tenant,
+                        const Person& person);
 
  private:
+  struct Wanted {
+    Uuid tenant;
+    Person person;
+    Forgery forgery = Forgery::none;
+  };
+  std::string statement(const std::string& database, SqlClient& client, const Wanted& wanted);
+
   const tenancy::Cluster& cluster_;
   std::map<std::string, std::int32_t> generations_;  // by database
 };

@@ -58,6 +58,16 @@ const std::vector<Technique>& techniques() {
        "With a good token the owner gets its row."},
       {"as the owner", "Read as the role that owns the tables, with the attacker's context and without any.",
        kOwnerSame},
+      {"read and write as another user",
+       "Another user of the victim's own tenant, who owns none of its rows, reads, locks, changes and "
+       "deletes the "
+       "row, copies it out and asks for an error that only it can cause.",
+       "The user who owns the row gets it in the same words."},
+      {"a row for another user",
+       "Insert a row that belongs to another user, give one's own away, or put it under somebody else's; "
+       "where it "
+       "points at a row, the refusal is compared with that for a row that nobody has.",
+       "A user who reaches all rows of the tenant may."},
       {"insert for another",
        "Insert a row that says it is the victim's; as the runtime role and as the owner of the table.",
        kNoneNeeded},
@@ -166,6 +176,15 @@ const std::vector<Technique>& techniques() {
       {"name the other tenant",
        "The attacker's key, and X-Tenant-ID naming the victim; compared with a tenant that nobody has.",
        "Without the name the request is served."},
+      {"name the other in the body",
+       "A body that names the victim and its rows, where a user, a role or a key is made; compared with one "
+       "that "
+       "names nobody.",
+       "The victim's key is still good."},
+      {"sign in at the other tenant",
+       "Sign in by the victim's names, and with its key as a token; compared with names and keys that nobody "
+       "has.",
+       "The victim's key is still good."},
       {"list", "List, in every order, with counts.", "The victim's list shows its row."},
       {"sort", "List in every declared order.", "The victim's list shows its row."},
       {"filter", "Filter by every value of the victim's row.", "The victim's own filter finds it."},

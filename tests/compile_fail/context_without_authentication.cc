@@ -4,5 +4,6 @@
 
 rowhouse::identity::TenantContext forge(std::shared_ptr<const rowhouse::tenancy::Tenant> tenant) {
   using namespace rowhouse::identity;
-  return TenantContext(std::move(tenant), Principal(PrincipalKind::tenant_key, rowhouse::Uuid(), "forged"));
+  return TenantContext(std::move(tenant), Principal(PrincipalKind::tenant_key, rowhouse::Uuid(), "forged"),
+                       {});
 }

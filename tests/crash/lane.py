@@ -91,6 +91,7 @@ class Lane:
         self.witnesses = {tier: self.admin.create_tenant(f"Witness {tier}", tier=tier, sample_data=True) for tier in settings.TIERS}
         for tenant in self.witnesses.values():
             self.logs.secret(tenant.key, "a witness's key")
+            self.add_people(tenant)
         self.settle()
         self.base = world.take(self.connections, self.postgres)
         place = self.base.tenants[self.witnesses["schema"].id]
@@ -99,6 +100,9 @@ class Lane:
         assert self.samples, "the witnesses have no rows"
         self.must_be(self.base, {}, "at the beginning")
         return self
+
+    def add_people(self, tenant):
+        self.connections.query(world.PEOPLE_SQL, {"tenant": tenant.id}, world.IDENTITY)
 
     def add_node(self, name):
         env = {"ROWHOUSE_DATABASE_URL": self.postgres.url(), "ROWHOUSE_ENCRYPTION_KEY": self.key, "ROWHOUSE_ADMIN_TOKEN": self.token}
@@ -241,6 +245,7 @@ class Lane:
             return "POST", "/v1/packs" + ("?contract=true" if variant.contract else ""), self.upgraded(variant.contract)
         tenant = self.admin.create_tenant(**{name: value for name, value in body.items() if name not in ("pack", "plan")})
         self.logs.secret(tenant.key, "the key of a tenant")
+        self.add_people(tenant)
         self.settle()
         self.subject = tenant
         return "DELETE", f"/v1/tenants/{tenant.id}", None

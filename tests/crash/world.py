@@ -12,8 +12,10 @@ from support.credentials import KEY_BYTES, hkdf
 from support.postgres import PASSWORD
 
 PLATFORM = "rowhouse_platform"
+IDENTITY = "rowhouse_identity"
 # What may outlive a tenant: the record of what happened.
-KEPT = {"api_usage_logs", "operations", "audit_log", "events", "operation_targets", "registry_changes"}
+KEPT = {(PLATFORM, table) for table in ("api_usage_logs", "operations", "audit_log", "events", "operation_targets", "registry_changes")}
+KEPT |= {(IDENTITY, "outbox")}
 OPERATIONS = "rowhouse op "
 
 DATABASES_SQL = "SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template1'"
@@ -24,7 +26,19 @@ TENANT_TABLES_SQL = """
 SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid
  WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND a.atttypid = 'uuid'::regtype
-   AND (a.attname = 'tenant_id' OR (n.nspname, c.relname, a.attname) = ('platform', 'tenants', 'id'))"""
+   AND (a.attname = 'tenant_id' OR (n.nspname, c.relname, a.attname) IN
+     (('platform', 'tenants', 'id'), ('identity', 'users', 'home_tenant')))"""
+# Two members, one of whom belongs nowhere else, with a role of the tenant's own, a session and an invitation.
+PEOPLE_SQL = """
+WITH r AS (INSERT INTO identity.roles (tenant_id, id, name) VALUES (%(tenant)s, gen_random_uuid(), 'auditor') RETURNING *),
+ o AS (INSERT INTO identity.role_operations (tenant_id, role_id, operation) SELECT tenant_id, id, 'lead:read' FROM r),
+ u AS (INSERT INTO identity.users (id, email, home_tenant) SELECT gen_random_uuid(), kind || '-' || %(tenant)s || '@example.org',
+       CASE kind WHEN 'own' THEN %(tenant)s::uuid END FROM unnest(ARRAY['own', 'guest']) AS kind RETURNING *),
+ m AS (INSERT INTO identity.memberships (tenant_id, user_id, role_id) SELECT r.tenant_id, u.id, r.id FROM r, u),
+ s AS (INSERT INTO identity.sessions (id, user_id, tenant_id, token_hash, expires_at)
+       SELECT gen_random_uuid(), u.id, %(tenant)s, sha256(u.id::text::bytea), now() + interval '1 day' FROM u)
+INSERT INTO identity.invitations (id, tenant_id, email, role_id, token_hash, invited_by, expires_at)
+SELECT gen_random_uuid(), tenant_id, 'soon@example.org', id, sha256(id::text::bytea), 'crash matrix', now() + interval '1 day' FROM r"""
 MIGRATIONS_SQL = "SELECT schema_name, string_agg(pack || ' ' || name || ' ' || checksum, ', ' ORDER BY name) FROM rowhouse.pack_migrations GROUP BY 1"
 # Everything of a schema that isolation rests on: tables, policies, rights, columns, functions.
 SHAPE_SQL = """
@@ -242,15 +256,17 @@ def row_problems(now, base, new, expected_rows):
     found = []
     for place, counts in now.rows.items():
         database, schema, table = place
-        if database == PLATFORM and table in KEPT:
+        if (database, table) in KEPT:
             continue
         for tenant, count in counts.items():
+            if tenant is None:
+                continue
             if tenant in base.tenants:
                 if base.rows.get(place, {}).get(tenant) != count:
                     found.append(f"{place}: {count} rows of a witness instead of {base.rows.get(place, {}).get(tenant, 0)}")
             elif tenant not in new:
                 found.append(f"{place}: {count} rows of a tenant that is not registered ({tenant})")
-            elif database != PLATFORM and schema != "rowhouse":
+            elif database not in (PLATFORM, IDENTITY) and schema != "rowhouse":
                 home = new[tenant]
                 wanted = expected_rows.get(tenant, {}).get(table, 0)
                 if (database, schema) != (home.database, home.schema):
@@ -263,7 +279,7 @@ def row_problems(now, base, new, expected_rows):
             if wanted and not now.rows.get((home.database, home.schema, table), {}).get(tenant):
                 found.append(f"{table} of {home.slug}: no rows instead of {wanted}")
     for place, counts in base.rows.items():
-        if place[0] == PLATFORM and place[2] in KEPT:
+        if (place[0], place[2]) in KEPT:
             continue
         for tenant in set(counts) & set(base.tenants) - set(now.rows.get(place, {})):
             found.append(f"{place}: the rows of a witness are gone")

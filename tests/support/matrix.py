@@ -16,6 +16,7 @@ import re
 import uuid
 
 from .api import text_of
+from .people import add_person, new_email
 
 JSON = {"Content-Type": "application/json"}
 IMPORT_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
@@ -231,6 +232,117 @@ def probe_own_tenant(duel, _):
         assert secret not in answer.text
 
 
+def victim_key(duel):
+    """The id of the victim's key, which its own list shows."""
+    return duel.victim.api.get("/v1/keys")["data"][0]["id"]
+
+
+def probe_own_keys(duel, _):
+    listed = duel.attacker.api.call("GET", "/v1/keys", 200)
+    for secret in (duel.victim.id, duel.victim.slug, victim_key(duel)):
+        assert secret not in listed.text
+
+
+def probe_new_key(duel, _):
+    """A key is one of the caller's tenant, whatever the body says."""
+    body = {"name": "probe", "scopes": ["tenant:read"]}
+    duel.attacker.api.refused("POST", "/v1/keys", 422, "validation_failed", json={**body, "tenant_id": duel.victim.id})
+    made = duel.attacker.api.post("/v1/keys", body, 201)
+    assert duel.attacker.api.with_headers(**{"X-Tenant-Key": made["secret"]}).get("/v1/tenant")["id"] == duel.attacker.id
+    duel.attacker.api.delete(f"/v1/keys/{made['key']['id']}")
+
+
+def probe_foreign_key(method, ending):
+    def probe(duel, _):
+        path = f"/v1/keys/{victim_key(duel)}{ending}"
+        duel.attacker.api.refused(method, path, 404, "not_found", **({"json": {}} if ending else {}))
+        duel.victim.api.get("/v1/tenant")
+    return probe
+
+
+def victim_person(duel):
+    """A user of the victim's who is signed in; made at the first use."""
+    if not hasattr(duel, "person"):
+        duel.person = add_person(duel.admin, duel.victim)
+        duel.person.api.get("/v1/me")
+    return duel.person
+
+
+def probe_people_list(path):
+    def probe(duel, _):
+        person = victim_person(duel)
+        answer = duel.attacker.api.call("GET", path, 200)
+        for secret in (person.id, person.email, person.signed_in["session"], duel.victim.id, duel.victim.slug):
+            assert secret not in answer.text, path
+    return probe
+
+
+def probe_foreign_person(method, kind):
+    """Somebody of the victim's, by id: as one who does not exist."""
+    def probe(duel, _):
+        person = victim_person(duel)
+        secret = person.signed_in["session"] if kind == "sessions" else person.id
+        ghost = str(uuid.uuid4())
+        options = {"json": {"status": "disabled"}} if method == "PATCH" else {}
+        duel.same(method, (f"/v1/{kind}/{secret}", options), (f"/v1/{kind}/{ghost}", options), [(secret, ghost)], 404)
+        person.api.get("/v1/me")
+    return probe
+
+
+def probe_new_user(duel, _):
+    """The victim's user may be invited, too, but only into the attacker's tenant, and with nothing of the victim's."""
+    person = victim_person(duel)
+    body = {"email": new_email("probe")}
+    duel.attacker.api.refused("POST", "/v1/users", 422, "validation_failed", json={**body, "tenant": duel.victim.id})
+    made = duel.attacker.api.post("/v1/users", body, 201)["user"]
+    assert person.id not in duel.attacker.api.call("GET", "/v1/users", 200).text
+    duel.attacker.api.refused("GET", f"/v1/users/{person.id}", 404, "not_found")
+    duel.victim.api.refused("GET", f"/v1/users/{made['id']}", 404, "not_found")
+
+
+def probe_role(method):
+    """Roles have names, the same at every tenant: a role of the victim's own is none of the attacker's."""
+    def probe(duel, _):
+        name, ghost = f"role-{uuid.uuid4().hex[:12]}", f"role-{uuid.uuid4().hex[:12]}"
+        body = {"operations": ["tenant:read"]}
+        mine = duel.victim.api.post("/v1/roles", {**body, "name": name}, 201)
+        if method == "POST":
+            duel.attacker.api.post("/v1/roles", {"name": name, "operations": ["user:read"]}, 201)  # free there
+            duel.attacker.api.delete(f"/v1/roles/{name}")
+        else:
+            options = {"json": body} if method == "PATCH" else {}
+            duel.same(method, (f"/v1/roles/{name}", options), (f"/v1/roles/{ghost}", options), [(name, ghost)], 404)
+        assert duel.victim.api.get(f"/v1/roles/{name}") == mine
+    return probe
+
+
+def probe_only_for_people(method, path, body=None):
+    """About the caller itself: a key is no person."""
+    def probe(duel, _):
+        duel.attacker.api.refused(method, path.replace("{session}", victim_person(duel).signed_in["session"]), 403, "forbidden",
+                                  **({"json": body} if body else {}))
+        victim_person(duel).api.get("/v1/me")
+    return probe
+
+
+PEOPLE_ROUTES = [
+    ("GET", "/v1/me", {"probe": probe_people_list("/v1/me")}),
+    ("GET", "/v1/me/sessions", {"probe": probe_only_for_people("GET", "/v1/me/sessions")}),
+    ("DELETE", "/v1/me/sessions", {"probe": probe_only_for_people("DELETE", "/v1/me/sessions")}),
+    ("DELETE", "/v1/me/sessions/{session}", {"probe": probe_only_for_people("DELETE", "/v1/me/sessions/{session}")}),
+    ("POST", "/v1/auth/password", {"probe": probe_only_for_people("POST", "/v1/auth/password",
+                                                                  {"current_password": "x", "new_password": "y"})}),
+    ("GET", "/v1/users", {"probe": probe_people_list("/v1/users")}),
+    ("POST", "/v1/users", {"probe": probe_new_user}),
+    *[(method, "/v1/users/{user}", {"probe": probe_foreign_person(method, "users")}) for method in ("GET", "PATCH", "DELETE")],
+    ("GET", "/v1/roles", {"probe": probe_people_list("/v1/roles")}),
+    ("POST", "/v1/roles", {"probe": probe_role("POST")}),
+    *[(method, "/v1/roles/{role}", {"probe": probe_role(method)}) for method in ("GET", "PATCH", "DELETE")],
+    ("GET", "/v1/sessions", {"probe": probe_people_list("/v1/sessions")}),
+    ("DELETE", "/v1/sessions/{session}", {"probe": probe_foreign_person("DELETE", "sessions")}),
+]
+
+
 def import_options(form, rows):
     if form == "ndjson":
         text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -304,13 +416,18 @@ ROUTES = [
     ("POST", f"/v1/import/{RESOURCE}", {"probe": probe_import, "copy": copy_by_import}),
     ("GET", f"/v1/export/{RESOURCE}", {"probe": probe_export}),
     ("GET", "/v1/tenant", {"probe": probe_own_tenant}),
+    ("GET", "/v1/keys", {"probe": probe_own_keys}),
+    ("POST", "/v1/keys", {"probe": probe_new_key}),
+    ("POST", "/v1/keys/{key}/rotate", {"probe": probe_foreign_key("POST", "/rotate")}),
+    ("DELETE", "/v1/keys/{key}", {"probe": probe_foreign_key("DELETE", "")}),
+    *PEOPLE_ROUTES,
 ]
 
 
 def attacks_on(method, path):
     """(target, acts) of a tenant's route; a route that is not known is a failure."""
     for known_method, pattern, acts in ROUTES:
-        found = re.fullmatch(pattern.replace("{id}", r"\{id\}"), path)
+        found = re.fullmatch(re.sub(r"\{(id|key|user|role|session)\}", r"\{\1\}", pattern), path)
         if known_method == method and found:
             return found.groupdict().get("target"), acts
     raise AssertionError(f"nobody knows how to attack {method} {path}: add it to ROUTES in tests/support/matrix.py")

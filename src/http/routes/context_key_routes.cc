@@ -94,7 +94,7 @@ void add_context_key_routes(Router& router, const Dependencies& dependencies, co
   // Shared by the handlers below, which live as long as the router.
   const auto routes = std::make_shared<ContextKeyRoutes>(dependencies, options);
   router.add(
-      RouteInfo(Method::get, "/v1/context-keys", Audience::platform, "listContextKeys",
+      RouteInfo(Method::get, "/v1/context-keys", Guard::platform("platform:read"), "listContextKeys",
                 "List the keys of tenant contexts")
           .in("Server")
           .about("Generations of the key that tenant contexts are signed with, and which databases still "
@@ -103,7 +103,7 @@ void add_context_key_routes(Router& router, const Dependencies& dependencies, co
       PlatformHandler(
           [routes](Call& call, const PlatformContext& context) { return routes->list(call, context); }));
   router.add(
-      RouteInfo(Method::post, "/v1/context-keys", Audience::platform, "rotateContextKey",
+      RouteInfo(Method::post, "/v1/context-keys", Guard::platform("context-keys:manage"), "rotateContextKey",
                 "Rotate the key of tenant contexts")
           .in("Server")
           .about("Adds a key to every database, then signs with it; the key before is accepted until its "

@@ -142,6 +142,7 @@ class DataRoutes {
 
 void add_data_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options) {
   using net::Method;
+  using tenancy::Verb;
   // Shared by the handlers below, which live as long as the router.
   const auto routes = std::make_shared<DataRoutes>(dependencies, options);
   const auto on = [&](RouteInfo info, auto member) {
@@ -149,20 +150,34 @@ void add_data_routes(Router& router, const Dependencies& dependencies, const Api
                  return ((*routes).*member)(call, context);
                }));
   };
-  const auto info = [](Method method, const char* path, const char* id, const char* title) {
-    return RouteInfo(method, path, Audience::tenant, id, title).in("Data");
+  const auto info = [](Method method, const char* path, Guard guard, const char* id, const char* title) {
+    return RouteInfo(method, path, guard, id, title).in("Data");
   };
-  on(info(Method::get, "/v1/data/{resource}", "listRows", "List rows"), &DataRoutes::list);
-  on(info(Method::post, "/v1/data/{resource}", "createRows", "Create one row or many").returns(201),
+  on(info(Method::get, "/v1/data/{resource}", Guard::resource(Verb::read), "listRows", "List rows"),
+     &DataRoutes::list);
+  on(info(Method::post, "/v1/data/{resource}", Guard::resource(Verb::create), "createRows",
+          "Create one row or many")
+         .returns(201),
      &DataRoutes::create);
-  on(info(Method::get, "/v1/data/{resource}/{id}", "getRow", "Get a row"), &DataRoutes::get);
-  on(info(Method::patch, "/v1/data/{resource}/{id}", "updateRow", "Change a row"), &DataRoutes::update);
-  on(info(Method::remove, "/v1/data/{resource}/{id}", "deleteRow", "Delete a row").returns(204),
+  on(info(Method::get, "/v1/data/{resource}/{id}", Guard::resource(Verb::read), "getRow", "Get a row"),
+     &DataRoutes::get);
+  on(info(Method::patch, "/v1/data/{resource}/{id}", Guard::resource(Verb::update), "updateRow",
+          "Change a row"),
+     &DataRoutes::update);
+  on(info(Method::remove, "/v1/data/{resource}/{id}", Guard::resource(Verb::remove), "deleteRow",
+          "Delete a row")
+         .returns(204),
      &DataRoutes::remove);
-  on(info(Method::post, "/v1/rpc/{function}", "callFunction", "Call a function"), &DataRoutes::call_function);
-  on(info(Method::post, "/v1/import/{resource}", "importRows", "Import rows"), &DataRoutes::import_rows);
-  on(info(Method::get, "/v1/export/{resource}", "exportRows", "Export rows"), &DataRoutes::export_rows);
-  on(RouteInfo(Method::get, "/v1/tenant", Audience::tenant, "getOwnTenant", "The tenant of the key")
+  on(info(Method::post, "/v1/rpc/{function}", Guard::function(), "callFunction", "Call a function"),
+     &DataRoutes::call_function);
+  on(info(Method::post, "/v1/import/{resource}", Guard::resource(Verb::import_rows), "importRows",
+          "Import rows"),
+     &DataRoutes::import_rows);
+  on(info(Method::get, "/v1/export/{resource}", Guard::resource(Verb::export_rows), "exportRows",
+          "Export rows"),
+     &DataRoutes::export_rows);
+  on(RouteInfo(Method::get, "/v1/tenant", Guard::tenant("tenant:read"), "getOwnTenant",
+               "The tenant of the key")
          .in("Tenant")
          .returns(200, ref("OwnTenant")),
      &DataRoutes::own_tenant);

@@ -57,7 +57,7 @@ class LintRoutes {
 void add_lint_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options) {
   // Shared by the handler below, which lives as long as the router.
   const auto routes = std::make_shared<LintRoutes>(dependencies, options);
-  router.add(RouteInfo(net::Method::post, "/v1/lint", Audience::platform, "lint",
+  router.add(RouteInfo(net::Method::post, "/v1/lint", Guard::platform("lint:run"), "lint",
                        "Check everything that is installed against the rules of isolation")
                  .in("Isolation")
                  .about("Reads the catalogs of every database with tenants' rows, and of the server; changes "

@@ -70,15 +70,15 @@ void add_metrics_routes(Router& router, const Dependencies& dependencies, const 
   };
   // The lambda has captures, which a coroutine does not keep alive: the object that outlives its calls does.
   const auto shared = std::make_shared<decltype(answer)>(answer);
-  router.add(
-      RouteInfo(net::Method::get, "/metrics", Audience::platform, "getMetrics", "Metrics for Prometheus")
-          .in("Server")
-          .about("Text exposition format 0.0.4. Prometheus sends the admin token with `authorization: "
-                 "{credentials_file: …}`.")
-          .returns(200, json::Object{{"type", "string"}})
-          .response_type("text/plain"),
-      PlatformHandler(
-          [shared](Call& call, const PlatformContext& context) { return (*shared)(call, context); }));
+  router.add(RouteInfo(net::Method::get, "/metrics", Guard::platform("platform:read"), "getMetrics",
+                       "Metrics for Prometheus")
+                 .in("Server")
+                 .about("Text exposition format 0.0.4. Prometheus sends the admin token with `authorization: "
+                        "{credentials_file: …}`.")
+                 .returns(200, json::Object{{"type", "string"}})
+                 .response_type("text/plain"),
+             PlatformHandler(
+                 [shared](Call& call, const PlatformContext& context) { return (*shared)(call, context); }));
 }
 
 }  // namespace rowhouse::http

@@ -202,7 +202,7 @@ void add_open_routes(Router& router, const Dependencies& dependencies, const Api
   const auto routes = std::make_shared<OpenRoutes>(router, dependencies, options);
   const auto on = [&](const char* path, const char* id, const char* title, const char* tag, auto member,
                       json::Value schema, const char* type) {
-    router.add(RouteInfo(Method::get, path, Audience::open, id, title)
+    router.add(RouteInfo(Method::get, path, Guard::open(), id, title)
                    .in(tag)
                    .returns(200, std::move(schema))
                    .response_type(type),
@@ -218,12 +218,13 @@ void add_open_routes(Router& router, const Dependencies& dependencies, const Api
      "text/html");
   on("/docs/{asset}", "getReferenceAsset", "Script and style of the reference page", "Server",
      &OpenRoutes::asset, text, "*/*");
-  router.add(RouteInfo(Method::get, "/openapi.json", Audience::open, "getOpenApi", "This document")
+  router.add(RouteInfo(Method::get, "/openapi.json", Guard::open(), "getOpenApi", "This document")
                  .in("Server")
                  .query("pack", "Only the resources of this pack", text)
                  .returns(200, object),
              OpenHandler([routes](Call& call) { return routes->openapi(call); }));
-  router.add(RouteInfo(Method::get, "/v1/status", Audience::platform, "getStatus", "The platform at a glance")
+  router.add(RouteInfo(Method::get, "/v1/status", Guard::platform("platform:read"), "getStatus",
+                       "The platform at a glance")
                  .in("Server")
                  .returns(200, ref("Status")),
              PlatformHandler([routes](Call& call, const PlatformContext& context) {

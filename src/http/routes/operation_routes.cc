@@ -103,8 +103,8 @@ class OperationRoutes {
   WatcherCount watchers_;
 };
 
-RouteInfo info(net::Method method, const char* path, const char* id, const char* title) {
-  return RouteInfo(method, path, Audience::platform, id, title).in("Operations");
+RouteInfo info(net::Method method, const char* path, Guard guard, const char* id, const char* title) {
+  return RouteInfo(method, path, guard, id, title).in("Operations");
 }
 
 }  // namespace
@@ -125,7 +125,8 @@ void add_operation_routes(Router& router, const Dependencies& dependencies, cons
                }));
   };
   const json::Value text = json::Object{{"type", "string"}};
-  on(info(Method::get, "/v1/operations", "listOperations", "List operations, newest first")
+  on(info(Method::get, "/v1/operations", Guard::platform("operations:read"), "listOperations",
+          "List operations, newest first")
          .query("status", "Only those with this status", ref("OperationStatus"))
          .query("kind", "Only those of this kind, such as tenant.create", text)
          .query("tenant", "Only those of this tenant: its id, or its slug while it is there", text)
@@ -133,10 +134,12 @@ void add_operation_routes(Router& router, const Dependencies& dependencies, cons
          .query("cursor", "next_cursor of the page before", text)
          .returns(200, ref("OperationPage")),
      &OperationRoutes::list);
-  on(info(Method::get, "/v1/operations/{operation}", "getOperation", "Get an operation with its steps")
+  on(info(Method::get, "/v1/operations/{operation}", Guard::platform("operations:read"), "getOperation",
+          "Get an operation with its steps")
          .returns(200, ref("Operation")),
      &OperationRoutes::get);
-  on(info(Method::get, "/v1/operations/{operation}/events", "watchOperation", "Watch an operation")
+  on(info(Method::get, "/v1/operations/{operation}/events", Guard::platform("operations:read"),
+          "watchOperation", "Watch an operation")
          .about("Server-sent events: the operation as JSON whenever it has changed, with its revision as id; "
                 "at the end an "
                 "event named `end`. A stream that ends without it is asked for again.")
@@ -144,18 +147,19 @@ void add_operation_routes(Router& router, const Dependencies& dependencies, cons
          .returns(200, text)
          .response_type("text/event-stream"),
      &OperationRoutes::events);
-  on_change(info(Method::post, "/v1/operations/{operation}/cancel", "cancelOperation", "Cancel an operation")
+  on_change(info(Method::post, "/v1/operations/{operation}/cancel", Guard::platform("operations:manage"),
+                 "cancelOperation", "Cancel an operation")
                 .about("What it has done is taken back. 409 if it has ended, or if there is no way back (a "
                        "deletion)."),
             &Engine::cancel);
-  on_change(info(Method::post, "/v1/operations/{operation}/pause", "pauseOperation",
-                 "Stop an operation where it can go on later"),
+  on_change(info(Method::post, "/v1/operations/{operation}/pause", Guard::platform("operations:manage"),
+                 "pauseOperation", "Stop an operation where it can go on later"),
             &Engine::pause);
-  on_change(info(Method::post, "/v1/operations/{operation}/resume", "resumeOperation",
-                 "Go on with a paused operation"),
+  on_change(info(Method::post, "/v1/operations/{operation}/resume", Guard::platform("operations:manage"),
+                 "resumeOperation", "Go on with a paused operation"),
             &Engine::resume);
-  on_change(info(Method::post, "/v1/operations/{operation}/retry", "retryOperation",
-                 "Try again, at once, what has failed or waits for its next attempt")
+  on_change(info(Method::post, "/v1/operations/{operation}/retry", Guard::platform("operations:manage"),
+                 "retryOperation", "Try again, at once, what has failed or waits for its next attempt")
                 .about("It goes on where it stopped."),
             &Engine::retry);
 }

@@ -175,16 +175,19 @@ void add_pack_routes(Router& router, const Dependencies& dependencies, const Api
                  return ((*routes).*member)(call, context);
                }));
   };
-  const auto info = [](Method method, const char* path, const char* id, const char* title) {
-    return RouteInfo(method, path, Audience::platform, id, title).in("Packs");
+  const auto info = [](Method method, const char* path, Guard guard, const char* id, const char* title) {
+    return RouteInfo(method, path, guard, id, title).in("Packs");
   };
-  on(info(Method::get, "/v1/packs", "listPacks", "List installed packs").returns(200, ref("PackList")),
+  on(info(Method::get, "/v1/packs", Guard::platform("packs:read"), "listPacks", "List installed packs")
+         .returns(200, ref("PackList")),
      &PackRoutes::list);
-  on(info(Method::get, "/v1/packs/{pack}", "getPack", "Get a pack with its resources")
+  on(info(Method::get, "/v1/packs/{pack}", Guard::platform("packs:read"), "getPack",
+          "Get a pack with its resources")
          .returns(200, ref("PackDetail")),
      &PackRoutes::get);
   const json::Value number = json::Object{{"type", "integer"}};
-  on(info(Method::post, "/v1/packs", "installPack", "Install or upgrade a pack")
+  on(info(Method::post, "/v1/packs", Guard::platform("packs:manage"), "installPack",
+          "Install or upgrade a pack")
          .about("Checks the pack in a scratch database first; one that breaks a rule is refused and nothing "
                 "changes. An upgrade migrates every tenant in every tier, in waves. All of it is an "
                 "operation: it "
@@ -212,14 +215,15 @@ void add_pack_routes(Router& router, const Dependencies& dependencies, const Api
          .or_returns(202, ref("OperationAccepted"))
          .response_header("Operation-Id", "Id of the operation that did it, or does it"),
      &PackRoutes::install);
-  on(info(Method::get, "/v1/packs/{pack}/drift", "getPackDrift", "Compare the schemas of a pack")
+  on(info(Method::get, "/v1/packs/{pack}/drift", Guard::platform("packs:read"), "getPackDrift",
+          "Compare the schemas of a pack")
          .about("Schemas that do not look as the others of the pack with the same migrations do. Those that "
                 "the catalogs prove to be unchanged since the last report are not read again.")
          .query("full", "true: read every schema, whatever is known of it", enum_schema({"true", "false"}))
          .returns(200, ref("PackDrift")),
      &PackRoutes::drift);
-  on(RouteInfo(Method::get, "/v1/operations/{operation}/targets", Audience::platform, "listOperationTargets",
-               "What became of each tenant")
+  on(RouteInfo(Method::get, "/v1/operations/{operation}/targets", Guard::platform("operations:read"),
+               "listOperationTargets", "What became of each tenant")
          .in("Operations")
          .about("Of an upgrade of a pack: the template, the pool, and every tenant with a schema or database "
                 "of its "

@@ -9,6 +9,11 @@ namespace rowhouse::http {
 
 void add_data_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_tenant_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_auth_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_people_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_account_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_token_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_pack_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_context_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_lint_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);

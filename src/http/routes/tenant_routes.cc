@@ -144,34 +144,6 @@ class TenantRoutes {
     co_return told_of(net::HttpResponse(204), started.operation, started.novelty);
   }
 
-  Reply list_keys(Call& call, const PlatformContext&) const {
-    CO_TRY(const auto keys, co_await tenants_.keys(call.parameters[0], call.options));
-    json::Array data;
-    for (const auto& key : keys) data.push_back(key_document(key));
-    json::Value document;
-    document.set("data", std::move(data));
-    co_return json_response(200, document);
-  }
-
-  Reply create_key(Call& call, const PlatformContext& context) const {
-    CO_TRY(const json::Value body, co_await read_json(call.request, options_.max_json_bytes));
-    CO_TRY(const KeyRequest wanted, read_key_request(body));
-    CO_TRY(const auto created,
-           co_await tenants_.create_key(call.parameters[0], wanted.name, wanted.expires_at,
-                                        actor_of(call, context), call.options));
-    json::Value document;
-    document.set("key", key_document(created.key));
-    document.set("secret", created.secret);
-    co_return json_response(201, document);
-  }
-
-  Reply revoke_key(Call& call, const PlatformContext& context) const {
-    const auto key = Uuid::parse(call.parameters[1]);
-    if (!key) co_return Error(ErrorCode::not_found, "this tenant has no such key");
-    CO_TRY_DO(co_await tenants_.revoke_key(call.parameters[0], *key, actor_of(call, context), call.options));
-    co_return net::HttpResponse(204);
-  }
-
  private:
   // 202: `document` with the operation, which goes on by itself.
   Reply answer_accepted(Uuid id, json::Value document, CallOptions options) const {
@@ -208,11 +180,11 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
                  return ((*routes).*member)(call, context);
                }));
   };
-  const auto info = [](Method method, const char* path, const char* id, const char* title) {
-    return RouteInfo(method, path, Audience::platform, id, title).in("Tenants");
+  const auto info = [](Method method, const char* path, Guard guard, const char* id, const char* title) {
+    return RouteInfo(method, path, guard, id, title).in("Tenants");
   };
   const json::Value text = json::Object{{"type", "string"}};
-  on(info(Method::get, "/v1/tenants", "listTenants", "List tenants")
+  on(info(Method::get, "/v1/tenants", Guard::platform("tenants:read"), "listTenants", "List tenants")
          .query("pack", "Only tenants of this pack", text)
          .query("plan", "Only tenants on this plan", text)
          .query("tier", "pool, schema or database", text)
@@ -222,7 +194,7 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .query("cursor", "next_cursor of the page before", text)
          .returns(200, ref("TenantPage")),
      &TenantRoutes::list);
-  on(info(Method::post, "/v1/tenants", "createTenant", "Create a tenant")
+  on(info(Method::post, "/v1/tenants", Guard::platform("tenants:manage"), "createTenant", "Create a tenant")
          .about("Provisions rows, a schema or a database, and returns the first API key. The key is shown "
                 "only here. All of it is an operation: it goes on when the client goes away, and leaves "
                 "nothing if it "
@@ -235,18 +207,20 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .response_header("Operation-Id", kOperationIdText)
          .with_location(),
      &TenantRoutes::create);
-  on(info(Method::get, "/v1/tenants/{tenant}", "getTenant", "Get a tenant")
+  on(info(Method::get, "/v1/tenants/{tenant}", Guard::platform("tenants:read"), "getTenant", "Get a tenant")
          .returns(200, ref("Tenant"))
          .with_etag(),
      &TenantRoutes::get);
-  on(info(Method::patch, "/v1/tenants/{tenant}", "updateTenant", "Change a tenant")
+  on(info(Method::patch, "/v1/tenants/{tenant}", Guard::platform("tenants:manage"), "updateTenant",
+          "Change a tenant")
          .about("Members that are left out stay as they are.")
          .header("If-Match", "ETag of the version to change")
          .takes(ref("TenantUpdate"))
          .returns(200, ref("Tenant"))
          .with_etag(),
      &TenantRoutes::update);
-  on(info(Method::remove, "/v1/tenants/{tenant}", "deleteTenant", "Delete a tenant and everything it has")
+  on(info(Method::remove, "/v1/tenants/{tenant}", Guard::platform("tenants:manage"), "deleteTenant",
+          "Delete a tenant and everything it has")
          .about("An operation, which goes on until nothing is left: there is no way back. With `Prefer: "
                 "respond-async` "
                 "the answer does not wait for it.")
@@ -256,22 +230,14 @@ void add_tenant_routes(Router& router, const Dependencies& dependencies, const A
          .or_returns(202, ref("OperationAccepted"))
          .response_header("Operation-Id", kOperationIdText),
      &TenantRoutes::remove);
-  on(info(Method::post, "/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend a tenant")
+  on(info(Method::post, "/v1/tenants/{tenant}/suspend", Guard::platform("tenants:manage"), "suspendTenant",
+          "Suspend a tenant")
          .returns(200, ref("Tenant")),
      &TenantRoutes::suspend);
-  on(info(Method::post, "/v1/tenants/{tenant}/resume", "resumeTenant", "Resume a tenant")
+  on(info(Method::post, "/v1/tenants/{tenant}/resume", Guard::platform("tenants:manage"), "resumeTenant",
+          "Resume a tenant")
          .returns(200, ref("Tenant")),
      &TenantRoutes::resume);
-  on(info(Method::get, "/v1/tenants/{tenant}/keys", "listKeys", "List a tenant's API keys")
-         .returns(200, ref("KeyList")),
-     &TenantRoutes::list_keys);
-  on(info(Method::post, "/v1/tenants/{tenant}/keys", "createKey", "Create an API key")
-         .about("The secret is shown only here.")
-         .takes(ref("KeyCreate"))
-         .returns(201, ref("KeyCreated")),
-     &TenantRoutes::create_key);
-  on(info(Method::remove, "/v1/tenants/{tenant}/keys/{key}", "revokeKey", "Revoke an API key").returns(204),
-     &TenantRoutes::revoke_key);
 }
 
 }  // namespace rowhouse::http

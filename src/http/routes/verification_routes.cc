@@ -117,10 +117,10 @@ void add_verification_routes(Router& router, const Dependencies& dependencies, c
                  return ((*routes).*member)(call, context);
                }));
   };
-  const auto info = [](Method method, const char* path, const char* id, const char* title) {
-    return RouteInfo(method, path, Audience::platform, id, title).in("Isolation");
+  const auto info = [](Method method, const char* path, Guard guard, const char* id, const char* title) {
+    return RouteInfo(method, path, guard, id, title).in("Isolation");
   };
-  on(info(Method::post, "/v1/verifications", "startVerification",
+  on(info(Method::post, "/v1/verifications", Guard::platform("verify:run"), "startVerification",
           "Attack the installation and report what held")
          .about("Runs with throw-away tenants, for a minute or so; ask for the verification until it has "
                 "ended. One at a time.")
@@ -128,11 +128,11 @@ void add_verification_routes(Router& router, const Dependencies& dependencies, c
          .returns(202, ref("Verification"))
          .with_location(),
      &VerificationRoutes::create);
-  on(info(Method::get, "/v1/verifications", "listVerifications",
+  on(info(Method::get, "/v1/verifications", Guard::platform("verify:run"), "listVerifications",
           "List verifications, newest first, and the key that signs reports")
          .returns(200, ref("VerificationList")),
      &VerificationRoutes::list);
-  on(info(Method::get, "/v1/verifications/{verification}", "getVerification",
+  on(info(Method::get, "/v1/verifications/{verification}", Guard::platform("verify:run"), "getVerification",
           "Get a signed report, or how far it is")
          .about("JSON; with `Accept: text/html` a page to read and print. docs/verify.md says how to check "
                 "the signature.")

@@ -416,9 +416,9 @@ function credentialText(audience) {
 function factsOf(operation) {
   const feature = operation.value['x-rowhouse-operation'];
   const rows = [['Credential', credentialText(operation.value['x-rowhouse-audience'])]];
-  if (typeof feature === 'string') rows.push(['Needs in the plan', [element('code', {}, feature)]]);
+  if (typeof feature === 'string') rows.push(['Needs the operation', [element('code', {}, feature)]]);
   if (feature && typeof feature === 'object') {
-    rows.push(['Needs in the plan', Object.entries(feature).flatMap(([pack, name], i) =>
+    rows.push(['Needs the operation', Object.entries(feature).flatMap(([pack, name], i) =>
       [i ? ', ' : '', `${pack}: `, element('code', {}, name)])]);
   }
   return element('dl', { class: 'facts' },

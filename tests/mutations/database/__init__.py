@@ -1,5 +1,5 @@
 """Every way in which the suite breaks databases."""
 
-from . import context, objects, rights, roles, rows
+from . import context, objects, rights, roles, rows, users
 
-ALL = rows.MUTATIONS + objects.MUTATIONS + roles.MUTATIONS + rights.MUTATIONS + context.MUTATIONS
+ALL = rows.MUTATIONS + users.MUTATIONS + objects.MUTATIONS + roles.MUTATIONS + rights.MUTATIONS + context.MUTATIONS

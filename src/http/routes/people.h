@@ -1,0 +1,53 @@
+// What the routes of people share: who acts, from where, and the forms of their answers.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/json.h"
+#include "http/router.h"
+#include "identity/attempts.h"
+#include "identity/sessions.h"
+#include "tenancy/tenants.h"
+
+namespace rowhouse::http {
+
+// Nobody's sign-in is longer, and anybody may send one.
+inline constexpr std::uint64_t kMaxPeopleBodyBytes = 64U << 10;
+
+inline tenancy::Actor acting(const Call& call, const identity::Principal& principal) {
+  return tenancy::Actor(principal.name, identity::address_text(call.request.peer));
+}
+
+inline identity::Origin origin_of(const Call& call) {
+  const std::string_view agent = call.request.header("User-Agent").value_or(std::string_view());
+  return identity::Origin(std::string(call.request.peer), std::string(agent), call.request.request_id);
+}
+
+// Error: not_found. `what`: "user"
+inline Result<Uuid> id_in_path(const std::string& text, const char* what) {
+  const auto id = Uuid::parse(text);
+  if (!id) return Error(ErrorCode::not_found, std::string("there is no such ") + what);
+  return *id;
+}
+
+inline json::Value list_document(json::Array data) {
+  json::Value document;
+  document.set("data", std::move(data));
+  return document;
+}
+
+inline json::Value page_document(json::Array data, const std::string& next_cursor) {
+  json::Value document = list_document(std::move(data));
+  document.set("next_cursor", next_cursor.empty() ? json::Value() : json::Value(next_cursor));
+  return document;
+}
+
+// Answers with a secret in them stay in no cache.
+inline net::HttpResponse unstored(net::HttpResponse response) {
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+}  // namespace rowhouse::http

@@ -1,0 +1,3 @@
+#include "http/guard.h"
+
+constexpr rowhouse::http::Guard kGuard = rowhouse::http::Guard::tenant("tenant:read");
