@@ -27,8 +27,7 @@ bool has(const std::vector<std::string>& sorted, std::string_view wanted) {
 
 void sort_and_unite(std::vector<std::string>& words) {
   std::ranges::sort(words);
-  const auto rest = std::ranges::unique(words);
-  words.erase(rest.begin(), rest.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
 }
 
 bool is_own(std::span<const OwnOperation> operations, std::string_view operation) {
