@@ -5,8 +5,8 @@ namespace rowhouse::tenancy {
 namespace {
 
 Error more_than_own(std::string path, std::string what) {
-  return Error(ErrorCode::permission_missing, "nobody can give more than they have: " + what)
-      .with_field(std::move(path), std::move(what));
+  Error error(ErrorCode::permission_missing, "nobody can give more than they have: " + what);
+  return std::move(error).with_field(std::move(path), std::move(what));
 }
 
 }  // namespace
