@@ -33,6 +33,7 @@ TEST(PasswordRules, GoodOnesPass) {
   for (const char* password : {"correct horse battery", "Tr0ub4dor&3xyz", "grüße aus köln", "0f8kq2!mzb1",
                                "admin of the whole house"}) {
     EXPECT_EQ(fault(password), "") << password;
+    EXPECT_EQ(fault(password, ""), "") << password;
   }
 }
 
@@ -44,8 +45,10 @@ TEST(PasswordRules, BadOnesAreNamed) {
   EXPECT_EQ(fault(std::string("with a\0 byte", 12)), "must be text in UTF-8");
   EXPECT_EQ(fault("aaaaaaaabbbb"), "has too few different characters");
   EXPECT_EQ(fault("margarete1", "margarete@acme.example"), "is too close to the e-mail address");
-  for (const char* password :
-       {"password123", "PassWord-12", "P.a.s.s.w.o.r.d", "1234567890", "qwertyuiop", "changeme!!"}) {
+  EXPECT_EQ(fault("margarete@acme.example", "margarete@acme.example"), "is too close to the e-mail address");
+  EXPECT_EQ(fault("Ada@acme.example1"), "is too close to the e-mail address");
+  for (const char* password : {"password123", "PassWord-12", "P.a.s.s.w.o.r.d", "1234567890", "qwertyuiop",
+                               "changeme!!", "password123456"}) {
     EXPECT_EQ(fault(password), "is one of those that everybody tries first") << password;
   }
 }
