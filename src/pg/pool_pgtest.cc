@@ -71,6 +71,16 @@ class PoolTest : public testing::PgTest {
     EXPECT_TRUE(rows.ok()) << (rows.ok() ? "" : rows.error().message);
     return rows.ok() && rows->size() == 1 ? std::string(rows->text(0, 0)) : "";
   }
+  // Lets the loop run until then, or until it hangs.
+  void wait_until(const std::function<bool()>& condition) {
+    const auto look = [&]() -> Task<void> {
+      const Deadline deadline = deadline_in(30s);
+      while (!condition() && std::chrono::steady_clock::now() < deadline)
+        co_await net::sleep_for(executor(), 5ms);
+    };
+    run(look());
+    EXPECT_TRUE(condition());
+  }
 };
 
 TEST_F(PoolTest, ReturnsValuesNullsAndCounts) {
@@ -309,12 +319,7 @@ TEST_F(PoolTest, AnswersEveryoneWhenAllConnectionsEndAtOnce) {
     };
     net::TaskGroup group;
     for (int i = 0; i < kAskers; ++i) group.spawn(ask());
-    const auto all_finished = [&]() -> Task<void> {
-      const Deadline deadline = deadline_in(20s);
-      while (finished < kAskers && std::chrono::steady_clock::now() < deadline)
-        co_await net::sleep_for(executor(), 5ms);
-    };
-    run(all_finished());
+    wait_until([&] { return finished == kAskers; });
     ASSERT_EQ(finished, kAskers) << "round " << round;
     run(group.join());
   }
@@ -456,18 +461,13 @@ TEST_F(PoolTest, AListenerHearsAndComesBack) {
   Listener listener(
       executor(), testing::superuser(database()), "news",
       [&](std::string_view payload) { heard.emplace_back(payload); }, [&] { ++connected; });
-  const auto until = [&](std::function<bool()> condition) -> Task<void> {
-    const Deadline deadline = deadline_in(30s);
-    while (!condition() && std::chrono::steady_clock::now() < deadline)
-      co_await net::sleep_for(executor(), 5ms);
-  };
-  run(until([&] { return connected == 1; }));
+  wait_until([&] { return connected == 1; });
   sql().run("NOTIFY news, 'first'");
-  run(until([&] { return heard.size() == 1; }));
+  wait_until([&] { return heard.size() == 1; });
   sql().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
-  run(until([&] { return connected == 2; }));
+  wait_until([&] { return connected == 2; });
   sql().run("NOTIFY news, 'second'");
-  run(until([&] { return heard.size() == 2; }));
+  wait_until([&] { return heard.size() == 2; });
   EXPECT_EQ(connected, 2);
   EXPECT_EQ(heard, (std::vector<std::string>{"first", "second"}));
 }

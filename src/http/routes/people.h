@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "base/json.h"
+#include "http/people_documents.h"
 #include "http/router.h"
+#include "http/routes/routes.h"
 #include "identity/attempts.h"
 #include "identity/sessions.h"
 #include "tenancy/tenants.h"
@@ -48,6 +50,19 @@ inline json::Value page_document(json::Array data, const std::string& next_curso
 inline net::HttpResponse unstored(net::HttpResponse response) {
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
+}
+
+// The sessions of a scope; the query parameter `user` narrows it.
+inline Reply list_sessions_of(Call& call, identity::SessionService& sessions, identity::SessionScope scope) {
+  CO_TRY(const auto parameters, read_query(call.request, {"user"}));
+  for (const auto& [name, value] : parameters) {
+    scope.user = Uuid::parse(value);
+    if (!scope.user) co_return Error(ErrorCode::invalid_parameter, "user must be the id of a user");
+  }
+  CO_TRY(const auto found, co_await sessions.list(scope, call.options));
+  json::Array data;
+  for (const auto& session : found) data.push_back(session_document(session));
+  co_return json_response(200, list_document(std::move(data)));
 }
 
 }  // namespace rowhouse::http

@@ -157,15 +157,7 @@ class PeopleRoutes {
   Reply list_sessions(Call& call, const Place& place) const {
     identity::SessionScope scope;
     scope.tenant = place.tenant->id;
-    CO_TRY(const auto parameters, read_query(call.request, {"user"}));
-    for (const auto& [name, value] : parameters) {
-      scope.user = Uuid::parse(value);
-      if (!scope.user) co_return Error(ErrorCode::invalid_parameter, "user must be the id of a user");
-    }
-    CO_TRY(const auto sessions, co_await sessions_.list(scope, call.options));
-    json::Array data;
-    for (const auto& session : sessions) data.push_back(session_document(session));
-    co_return json_response(200, list_document(std::move(data)));
+    co_return co_await list_sessions_of(call, sessions_, scope);
   }
 
   Reply end_session(Call& call, const Place& place) const {
