@@ -257,6 +257,30 @@ def test_service_keys(server, admin, tenant):
     assert "admin" not in {listed["name"] for listed in admin.get("/v1/service-keys")["data"]}
 
 
+def test_a_service_key_rotates(server, admin):
+    key, first = service(server, admin, "nightly", ["tenants:read"])
+    path = f"/v1/service-keys/{key['id']}/rotate"
+    second = Api(server.url, {"Authorization": "Bearer " + admin.post(path, {"overlap_seconds": 3600})["secret"]})
+    for both in (first, second):
+        both.get("/v1/tenants")
+    admin.refused("POST", path, 409, "conflict")  # its overlap is not over
+    # What it gave, it gives; and nobody rotates what gives more than they have.
+    second.refused("GET", "/v1/status", 403, "permission_missing")
+    _, maker = service(server, admin, "rotator", ["service-keys:manage"])
+    maker.refused("POST", path, 403, "permission_missing")
+    third = Api(server.url, {"Authorization": "Bearer " + admin.post(path, {"overlap_seconds": 0})["secret"]})
+    third.get("/v1/tenants")
+    for ended in (first, second):
+        wait_until(lambda: ended.call("GET", "/v1/tenants").status_code == 401, "older secrets have ended")
+    admin.delete(f"/v1/service-keys/{key['id']}")
+    admin.refused("POST", path, 409, "conflict")
+    wait_until(lambda: third.call("GET", "/v1/tenants").status_code == 401, "the key is revoked")
+    token = server.query("SELECT id FROM platform.admin_tokens WHERE kind = 'admin'", database="rowhouse_platform")[0][0]
+    admin.refused("POST", f"/v1/service-keys/{token}/rotate", 404, "not_found")  # an admin's token is no service key
+    listed = next(each for each in admin.get("/v1/service-keys")["data"] if each["id"] == key["id"])
+    assert listed["rotated_at"]
+
+
 def test_every_route_names_its_operation(server):
     document = Api(server.url).get("/openapi.json")
     unguarded = {f"{method} {path}" for path, methods in document["paths"].items() for method, route in methods.items()
@@ -287,5 +311,7 @@ def test_command_line(server, admin, tenant, tmp_path):
     robot = Api(server.url, {"Authorization": f"Bearer {key['secret']}"})
     robot.get("/v1/tenants")
     assert "robot" in server.cli("service-key", "list").stdout
+    assert "good until" in server.cli("service-key", "rotate", key["key"]["id"], "--overlap", "1h").stderr
+    robot.get("/v1/tenants")
     server.cli("service-key", "revoke", key["key"]["id"])
     wait_until(lambda: robot.call("GET", "/v1/tenants").status_code == 401, "the service key is revoked")

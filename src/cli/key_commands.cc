@@ -117,7 +117,8 @@ Result<ExitCode> list_keys(Invocation& invocation) {
   return show_keys(invocation, reply.body, "This tenant has no keys.");
 }
 
-Result<ExitCode> rotate_key(Invocation& invocation) {
+// `key`: its path.
+Result<ExitCode> rotate_at(Invocation& invocation, const std::string& key) {
   json::Value body{json::Object{}};
   if (invocation.has("overlap")) {
     const auto span = parse_span(invocation.value("overlap"));
@@ -125,17 +126,18 @@ Result<ExitCode> rotate_key(Invocation& invocation) {
     body.set("overlap_seconds", static_cast<std::int64_t>(span->count()));
   }
   TRY(const auto client, ApiClient::create(invocation));
-  TRY(const auto reply,
-      client.call("POST",
-                  path_of(kTenants, {invocation.argument(0), "keys", invocation.argument(1), "rotate"}),
-                  body));
+  TRY(const auto reply, client.call("POST", key + "/rotate", body));
   if (!invocation.json()) {
-    const json::Value* key = reply.body.find("key");
-    const std::string until = key == nullptr ? "" : text_of(*key, "previous_until");
+    const json::Value* made = reply.body.find("key");
+    const std::string until = made == nullptr ? "" : text_of(*made, "previous_until");
     invocation.terminal().err << (until.empty() ? "Every older secret is refused from now on.\n"
                                                 : fmt::format("The old secret is good until {}.\n", until));
   }
   return show_new_key(invocation, reply.body, "key's new secret");
+}
+
+Result<ExitCode> rotate_key(Invocation& invocation) {
+  return rotate_at(invocation, path_of(kTenants, {invocation.argument(0), "keys", invocation.argument(1)}));
 }
 
 Result<ExitCode> revoke_key(Invocation& invocation) {
@@ -164,6 +166,10 @@ Result<ExitCode> list_service_keys(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
   TRY(const auto reply, client.call("GET", kServiceKeys));
   return show_keys(invocation, reply.body, "There are no service keys.");
+}
+
+Result<ExitCode> rotate_service_key(Invocation& invocation) {
+  return rotate_at(invocation, path_of(kServiceKeys, {invocation.argument(0)}));
 }
 
 Result<ExitCode> revoke_service_key(Invocation& invocation) {
@@ -213,17 +219,20 @@ Command create_command() {
   return create;
 }
 
+std::vector<Option> rotation_options() {
+  Option file{"key-file", "FILE", "Write it to this new file (mode 0600) instead of showing it"};
+  file.completion = Completion::file;
+  return {{"overlap", "DURATION", "How long the old secret stays good (default: 24h; 0: not at all)"},
+          file,
+          json_option()};
+}
+
 Command rotate_command() {
   Command rotate;
   rotate.name = "key rotate";
   rotate.summary = "Give an API key a new secret; the old one stays good for a while";
   rotate.arguments = {tenant_argument(), key_argument()};
-  Option file{"key-file", "FILE", "Write it to this new file (mode 0600) instead of showing it"};
-  file.completion = Completion::file;
-  rotate.options = {
-      {"overlap", "DURATION", "How long the old secret stays good (default: 24h; 0: not at all)"},
-      file,
-      json_option()};
+  rotate.options = rotation_options();
   rotate.examples = {
       {"rowhouse key rotate acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "no request fails"},
       {"rowhouse key rotate acme-corp 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11 --overlap 0",
@@ -277,6 +286,16 @@ std::vector<Command> service_key_commands() {
   list.talks = Talks::to_control_plane;
   list.run = list_service_keys;
 
+  Command rotate;
+  rotate.name = "service-key rotate";
+  rotate.summary = "Give a service key a new secret; the old one stays good for a while";
+  rotate.arguments = {{"KEY", "the key's id; `rowhouse service-key list` shows it"}};
+  rotate.options = rotation_options();
+  rotate.examples = {
+      {"rowhouse service-key rotate 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "no request fails"}};
+  rotate.talks = Talks::to_control_plane;
+  rotate.run = rotate_service_key;
+
   Command revoke;
   revoke.name = "service-key revoke";
   revoke.summary = "Refuse a service key from now on";
@@ -285,7 +304,7 @@ std::vector<Command> service_key_commands() {
       {"rowhouse service-key revoke 0193b1d2-7c3a-7d52-9a60-3f8f1f0d3b11", "at once, on every node"}};
   revoke.talks = Talks::to_control_plane;
   revoke.run = revoke_service_key;
-  return {create, list, revoke};
+  return {create, list, rotate, revoke};
 }
 
 }  // namespace rowhouse::cli

@@ -29,14 +29,17 @@ json::Value array_of(const std::vector<std::string>& words) {
 
 }  // namespace
 
-std::string key_columns(KeyTable table, std::string_view name) {
+std::string key_columns(std::string_view name) {
   const std::string t = std::string(name) + ".";
-  const bool rotates = table == KeyTable::api_keys;
   return t + "id, " + t + "name, " + t + "hint, " + t + "created_by, " + rfc3339(t + "created_at") + ", " +
          rfc3339(t + "expires_at") + ", " + rfc3339(t + "revoked_at") + ", " + rfc3339(t + "last_used_at") +
          ", pg_catalog.array_to_string(" + t + "scopes, ','), pg_catalog.array_to_string(" + t +
-         "networks, ','), " + (rotates ? rfc3339(t + "rotated_at") : "NULL::text") + ", " +
-         (rotates ? rfc3339(t + "previous_until") : "NULL::text");
+         "networks, ','), " + rfc3339(t + "rotated_at") + ", " + rfc3339(t + "previous_until");
+}
+
+Error no_such_key(KeyTable table) {
+  return Error(ErrorCode::not_found,
+               table == KeyTable::api_keys ? "the tenant has no such key" : "there is no such service key");
 }
 
 ApiKey key_from_row(const pg::Rows& rows, std::size_t row) {

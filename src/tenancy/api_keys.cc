@@ -1,4 +1,4 @@
-// API keys of tenants: list, create, rotate with an overlap, revoke.
+// API keys of tenants: list, create, revoke. Rotation: key_rotation.cc.
 #include <utility>
 
 #include "base/text.h"
@@ -13,13 +13,10 @@ namespace rowhouse::tenancy {
 namespace {
 
 constexpr std::size_t kMaxActiveKeys = 100;
-constexpr std::string_view kNoSuchKey = "the tenant has no such key";
-
-std::string columns_of(std::string_view name) { return key_columns(KeyTable::api_keys, name); }
 
 const std::string& list_sql() {
   static const std::string sql =
-      "SELECT " + columns_of("k") +
+      "SELECT " + key_columns("k") +
       " FROM platform.api_keys k WHERE k.tenant_id = $1::uuid ORDER BY k.created_at, k.id";
   return sql;
 }
@@ -28,7 +25,7 @@ const std::string& list_sql() {
 std::string recorded(int first_parameter) {
   return ", recorded AS (" + audit::insert_sql(first_parameter, "k") + "), announced AS (" +
          outbox_sql(first_parameter + audit::kChangeParameters, "k", "tenant_id") + ") SELECT " +
-         columns_of("k") + " FROM k";
+         key_columns("k") + " FROM k";
 }
 
 // Nothing is inserted when the tenant is being deleted or has too many keys.
@@ -40,29 +37,6 @@ const std::string& create_sql() {
       "WHERE t.id = $1::uuid AND t.status <> 'deleting' AND (SELECT count(*) FROM platform.api_keys o "
       "WHERE o.tenant_id = t.id AND o.revoked_at IS NULL) < " +
       std::to_string(kMaxActiveKeys) + " RETURNING *)" + recorded(10);
-  return sql;
-}
-
-const std::string& rights_sql() {
-  static const std::string sql =
-      "SELECT " + grant_columns("k", "k.expires_at") +
-      ", (k.revoked_at IS NOT NULL)::text, (extract(epoch FROM k.previous_until) * 1000)::bigint "
-      "FROM platform.api_keys k WHERE k.tenant_id = $1::uuid AND k.id = $2::uuid";
-  return sql;
-}
-
-// $5: now; $6: until when the secret of before is good, null if it ends. The conditions are looked at again:
-// somebody else may rotate or revoke the key at the same time.
-const std::string& rotate_sql() {
-  static const std::string sql =
-      "WITH k AS (UPDATE platform.api_keys SET hash = $3::bytea, hint = $4::text, rotated_at = "
-      "$5::timestamptz, previous_hash = CASE WHEN $6::timestamptz IS NOT NULL THEN hash END, previous_until "
-      "= "
-      "$6::timestamptz WHERE tenant_id = $1::uuid AND id = $2::uuid AND revoked_at IS NULL AND (expires_at "
-      "IS "
-      "NULL OR expires_at > $5::timestamptz) AND ($6::timestamptz IS NULL OR previous_until IS NULL OR "
-      "previous_until <= $5::timestamptz) RETURNING *)" +
-      recorded(7);
   return sql;
 }
 
@@ -152,65 +126,6 @@ Task<Result<NewApiKey>> TenantService::create_key(std::string id_or_slug, NewKey
   co_return made;
 }
 
-Task<Result<void>> TenantService::Impl::check_rotation(Uuid tenant, Uuid key, Overlap overlap, Grant own,
-                                                       CallOptions options) {
-  pg::Params params;
-  params.emplace_back(tenant.to_string());
-  params.emplace_back(key.to_string());
-  const pg::Statement statement(rights_sql(), std::move(params));
-  CO_TRY(const auto rows, co_await platform.run(nullptr, statement, options));
-  if (rows.size() == 0) co_return Error(ErrorCode::not_found, std::string(kNoSuchKey));
-  CO_TRY(const Grant grant, grant_from_row(rows, 0, 0));
-  CO_TRY_DO(check_within(own, grant));
-  const WallTime now = clock.now();
-  if (rows.text(0, kGrantColumnCount) == "true" || grant.has_expired(now)) {
-    co_return Error(ErrorCode::conflict, "the key is revoked or has expired: make a new one");
-  }
-  const auto previous_ms = parse_int64(rows.text(0, kGrantColumnCount + 1));
-  const WallTime previous_until{std::chrono::milliseconds(previous_ms.value_or(0))};
-  if (overlap == Overlap::some && previous_until > now) {
-    co_return Error(ErrorCode::conflict,
-                    "the key was rotated before, and that secret is good until " +
-                        to_rfc3339(previous_until) +
-                        ": wait, or rotate with an overlap of 0, which ends every older secret at once");
-  }
-  co_return Result<void>();
-}
-
-Task<Result<NewApiKey>> TenantService::rotate_key(std::string id_or_slug, Uuid key_id,
-                                                  std::chrono::seconds overlap, KeyMaker maker,
-                                                  CallOptions options) {
-  CO_TRY(const auto tenant, co_await impl_->read(std::move(id_or_slug), options));
-  const bool overlaps = overlap > std::chrono::seconds(0);
-  CO_TRY_DO(co_await impl_->check_rotation(
-      tenant->id, key_id, overlaps ? Impl::Overlap::some : Impl::Overlap::none, maker.own, options));
-  NewApiKey made;
-  made.secret = make_credential(kTenantKeyPrefix);
-  const std::string hint = hint_of_credential(made.secret);
-  const WallTime now = impl_->clock.now();
-  auto change = key_change(tenant->id, key_id, "key.rotated", maker.actor);
-  json::Value values;
-  values.set("hint", hint);
-  values.set("overlap_seconds", static_cast<std::int64_t>(overlap.count()));
-  change.new_json = json::serialize(values);
-  pg::Params params;
-  params.emplace_back(tenant->id.to_string());
-  params.emplace_back(key_id.to_string());
-  params.emplace_back(bytea_text(hash_of_credential(made.secret)));
-  params.emplace_back(hint);
-  params.emplace_back(to_rfc3339(now));
-  params.emplace_back(overlaps ? pg::Param(to_rfc3339(now + overlap)) : std::nullopt);
-  append_records(params, change);
-  const pg::Statement statement(rotate_sql(), std::move(params), pg::Access::write);
-  CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
-  if (rows.size() == 0) {
-    co_return Error(ErrorCode::conflict, "the key was rotated or revoked at the same time; look at it again");
-  }
-  impl_->announce(tenant->id);
-  made.key = key_from_row(rows, 0);
-  co_return made;
-}
-
 Task<Result<void>> TenantService::revoke_key(std::string id_or_slug, Uuid key_id, Actor actor,
                                              CallOptions options) {
   CO_TRY(const auto tenant, co_await impl_->read(std::move(id_or_slug), options));
@@ -222,7 +137,7 @@ Task<Result<void>> TenantService::revoke_key(std::string id_or_slug, Uuid key_id
   const pg::Statement statement(revoke_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
   impl_->announce(tenant->id);
-  if (rows.text(0, 0) == "0") co_return Error(ErrorCode::not_found, std::string(kNoSuchKey));
+  if (rows.text(0, 0) == "0") co_return no_such_key(KeyTable::api_keys);
   co_return Result<void>();
 }
 

@@ -30,13 +30,16 @@ constexpr std::size_t kMaxPolledChanges = 1'000;
 constexpr std::size_t kMaxUsedKeys = 10'000;
 constexpr int kPollsPerPruning = 3'600;
 
+// When the secret of hash $1 ends: the key's own end, or before that the overlap of its rotation.
+std::string expiry_of(const std::string& key) {
+  return "CASE WHEN " + key + ".hash = $1::bytea THEN " + key + ".expires_at ELSE LEAST(" + key +
+         ".expires_at, " + key + ".previous_until) END";
+}
+
 const std::string& key_sql() {
   static const std::string sql =
-      "SELECT k.id, k.name, " +
-      grant_columns("k",
-                    "CASE WHEN k.hash = $1::bytea THEN k.expires_at ELSE LEAST(k.expires_at, "
-                    "k.previous_until) END") +
-      ", " + std::string(kTenantColumns) + std::string(kTenantFrom) +
+      "SELECT k.id, k.name, " + grant_columns("k", expiry_of("k")) + ", " + std::string(kTenantColumns) +
+      std::string(kTenantFrom) +
       "JOIN platform.api_keys k ON k.tenant_id = t.id "
       "WHERE (k.hash = $1::bytea OR k.previous_hash = $1::bytea) AND k.revoked_at IS NULL";
   return sql;
@@ -49,9 +52,10 @@ const std::string& tenant_sql() {
 }
 
 const std::string& admin_sql() {
-  static const std::string sql = "SELECT a.id, a.name, a.kind, " + grant_columns("a", "a.expires_at") +
-                                 " FROM platform.admin_tokens a WHERE a.hash = $1::bytea AND a.revoked_at IS "
-                                 "NULL";
+  static const std::string sql =
+      "SELECT a.id, a.name, a.kind, " + grant_columns("a", expiry_of("a")) +
+      " FROM platform.admin_tokens a WHERE (a.hash = $1::bytea OR a.previous_hash = $1::bytea) AND "
+      "a.revoked_at IS NULL";
   return sql;
 }
 

@@ -14,10 +14,8 @@ namespace {
 constexpr std::size_t kMaxActiveKeys = 500;
 constexpr std::string_view kNameTaken = "service_keys_by_name";
 
-std::string columns_of(std::string_view name) { return key_columns(KeyTable::admin_tokens, name); }
-
 const std::string& list_sql() {
-  static const std::string sql = "SELECT " + columns_of("a") +
+  static const std::string sql = "SELECT " + key_columns("a") +
                                  " FROM platform.admin_tokens a WHERE a.kind = 'service' ORDER BY "
                                  "a.created_at, a.id";
   return sql;
@@ -33,7 +31,7 @@ const std::string& create_sql() {
       "o.revoked_at IS NULL) < " +
       std::to_string(kMaxActiveKeys) + " RETURNING *), recorded AS (" + audit::insert_sql(9, "k") +
       "), announced AS (" + outbox_sql(9 + audit::kChangeParameters, "k", "NULL::uuid") + ") SELECT " +
-      columns_of("k") + " FROM k";
+      key_columns("k") + " FROM k";
   return sql;
 }
 
@@ -131,7 +129,7 @@ Task<Result<void>> TenantService::revoke_service_key(Uuid key_id, Actor actor, C
   append_records(params, change);
   const pg::Statement statement(revoke_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await impl_->platform.run(nullptr, statement, options));
-  if (rows.text(0, 0) == "0") co_return Error(ErrorCode::not_found, "there is no such service key");
+  if (rows.text(0, 0) == "0") co_return no_such_key(KeyTable::admin_tokens);
   co_return Result<void>();
 }
 

@@ -195,6 +195,8 @@ class TenantService {
   // Service keys: tokens of the platform for programs. Scopes are kPlatformOperations.
   Task<Result<std::vector<ApiKey>>> service_keys(CallOptions options);
   Task<Result<NewApiKey>> create_service_key(NewKey wanted, KeyMaker maker, CallOptions options);
+  Task<Result<NewApiKey>> rotate_service_key(Uuid key_id, std::chrono::seconds overlap, KeyMaker maker,
+                                             CallOptions options);  // as rotate_key()
   Task<Result<void>> revoke_service_key(Uuid key_id, Actor actor, CallOptions options);
 
   Task<Result<PlatformStatus>> status(CallOptions options);

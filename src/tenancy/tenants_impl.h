@@ -15,6 +15,8 @@
 
 namespace rowhouse::tenancy {
 
+struct KeyRotation;  // api_key_rows.h
+
 struct Registration;
 
 struct TenantService::Impl {
@@ -47,10 +49,9 @@ struct TenantService::Impl {
                                                             TenantStatus to, std::string action, Actor actor,
                                                             CallOptions options);
 
-  // ---- rotating a key (api_keys.cc)
-  enum class Overlap { none, some };
-  // May somebody with `own` rotate the key? Errors: as rotate_key().
-  Task<Result<void>> check_rotation(Uuid tenant, Uuid key, Overlap overlap, Grant own, CallOptions options);
+  // ---- rotating a key (key_rotation.cc). Errors: as rotate_key().
+  Task<Result<void>> check_rotation(const KeyRotation& rotation, CallOptions options);
+  Task<Result<NewApiKey>> rotate(KeyRotation rotation, CallOptions options);
 
   // ---- starting a creation (tenant_create.cc)
   Task<Result<std::shared_ptr<const Pack>>> pack_named(std::string name, CallOptions options);

@@ -94,6 +94,14 @@ class KeyRoutes {
     co_return json_response(201, new_key_document(made));
   }
 
+  Reply rotate_service(Call& call, const PlatformContext& context) const {
+    CO_TRY(const Uuid key, key_id(call.parameters[0]));
+    CO_TRY(const auto overlap, co_await read_overlap(call));
+    const tenancy::KeyMaker maker(actor_of(call, context.principal()), context.grant());
+    CO_TRY(const auto made, co_await tenants_.rotate_service_key(key, overlap, maker, call.options));
+    co_return json_response(200, new_key_document(made));
+  }
+
   Reply revoke_service(Call& call, const PlatformContext& context) const {
     CO_TRY(const Uuid key, key_id(call.parameters[0]));
     const auto actor = actor_of(call, context.principal());
@@ -115,13 +123,17 @@ class KeyRoutes {
     co_return json_response(201, new_key_document(made));
   }
 
-  Reply rotate_for(Call& call, std::string tenant, std::string key_text, tenancy::KeyMaker maker) const {
-    CO_TRY(const Uuid key, key_id(key_text));
+  Task<Result<std::chrono::seconds>> read_overlap(Call& call) const {
     json::Value body{json::Object{}};
     if (!media_type(call.request).empty()) {
       CO_TRY(body, co_await read_json(call.request, options_.max_json_bytes));
     }
-    CO_TRY(const auto overlap, read_key_rotation(body));
+    co_return read_key_rotation(body);
+  }
+
+  Reply rotate_for(Call& call, std::string tenant, std::string key_text, tenancy::KeyMaker maker) const {
+    CO_TRY(const Uuid key, key_id(key_text));
+    CO_TRY(const auto overlap, co_await read_overlap(call));
     CO_TRY(const auto made,
            co_await tenants_.rotate_key(std::move(tenant), key, overlap, std::move(maker), call.options));
     co_return json_response(200, new_key_document(made));
@@ -215,6 +227,12 @@ void add_key_routes(Router& router, const Dependencies& dependencies, const ApiO
                .takes(ref("ServiceKeyCreate"))
                .returns(201, ref("KeyCreated")),
            &KeyRoutes::create_service);
+  platform(RouteInfo(Method::post, "/v1/service-keys/{key}/rotate", kService, "rotateServiceKey",
+                     "Give a service key a new secret")
+               .about(kRotationText)
+               .takes(ref("KeyRotation"))
+               .returns(200, ref("KeyCreated")),
+           &KeyRoutes::rotate_service);
   platform(RouteInfo(Method::remove, "/v1/service-keys/{key}", kService, "revokeServiceKey",
                      "Revoke a service key")
                .returns(204),
