@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support import packs, settings
+from support.people import add_person, with_token
 from support.postgres import PASSWORD, OwnPostgres
 from support.server import Server, cli, wait_until
 
@@ -153,6 +154,32 @@ def test_other_changes_reach_the_other_node(nodes):
     one.admin.delete(f"/v1/tenants/{tenant.id}")
     other_key = two.with_key(unknown["secret"])
     effective_within(2, lambda: other_key.call("GET", LEADS, (200, 401)).status_code == 401, "a deleted tenant")
+
+
+def test_people_of_one_node_are_people_of_the_other(nodes):
+    one, two = nodes
+    tenant = one.admin.create_tenant("People everywhere")
+    person = add_person(one.admin, tenant, name="everywhere")
+    here = person.api
+    there = with_token(two.url, person.signed_in["access_token"])
+    row = here.post(LEADS, {"name": "x"}, 201)
+    assert there.get(f"{LEADS}/{row['id']}")["name"] == "x"
+    # The session goes on at the other node, whose token is good here.
+    person.signed_in = two.anonymous.post("/v1/auth/refresh", {"refresh_token": person.signed_in["refresh_token"]})
+    here = with_token(one.url, person.signed_in["access_token"])
+    here.get(LEADS)
+
+    # A role of the tenant's own, made and changed at one, counts at the other; on connections that are open.
+    path = f"/v1/tenants/{tenant.slug}"
+    one.admin.post(path + "/roles", {"name": "reader", "operations": ["lead:read"]}, 201)
+    add_person(two.admin, tenant, role="admin", name="second")  # the last one with the admin role stays
+    two.admin.patch(f"{path}/users/{person.id}", {"role": "reader"})
+    wait_until(lambda: here.call("POST", LEADS, json={"name": "y"}).status_code == 403, "the role is known here", 2)
+    assert there.call("POST", LEADS, json={"name": "y"}).status_code == 403
+    one.admin.delete(f"{path}/users/{person.id}")
+    wait_until(lambda: there.call("GET", LEADS).status_code == 401, "the removal is known there", 2)
+    two.anonymous.refused("POST", "/v1/auth/login", 401, "credential_unknown",
+                          json={"email": person.email, "password": person.password, "tenant": tenant.slug})
 
 
 def test_a_deleted_database_is_no_trouble_for_the_other_node(nodes):

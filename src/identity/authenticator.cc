@@ -193,6 +193,8 @@ Result<TenantContext> Authenticator::admit(const Access& access,
 Error Authenticator::refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
                             std::string_view actor) {
   if (!is_security_event(error.code)) return error;
+  // Every client that is away for a while comes back with one: a true token is no attempt at anything.
+  if (!error.detail(kTokenExpired).empty()) return error;
   audit::SecurityEvent event(audit::SecurityEventKind::invalid_tenant_access);
   if (tenant != nullptr) event.tenant = tenant->id;
   event.actor = actor;

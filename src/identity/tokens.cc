@@ -160,7 +160,12 @@ Result<AccessClaims> TokenVerifier::verify(std::string_view token, WallTime now)
   const auto payload = decoded(parts[1]);
   if (!payload) return refused();
   auto claims = claims_of(*payload, options_);
-  if (!claims || !is_current(*claims, now, options_.clock_skew)) return refused();
+  if (!claims) return refused();
+  if (!is_current(*claims, now, options_.clock_skew)) {
+    const bool was_good = is_current(*claims, claims->issued_at, options_.clock_skew);
+    return was_good && now > claims->issued_at ? refused().with_detail(std::string(kTokenExpired), "yes")
+                                               : refused();
+  }
   return std::move(*claims);
 }
 

@@ -68,11 +68,14 @@ class TokenSigner {
   SigningKey key_;
 };
 
+inline constexpr std::string_view kTokenExpired = "token_expired";  // detail of an error
+
 class TokenVerifier {
  public:
   TokenVerifier(TokenOptions options, const std::vector<VerificationKey>& keys);
 
-  // Error credential_unknown, always with the same message.
+  // Error credential_unknown, always with the same message; with the detail kTokenExpired if all is right
+  // with the token but its time.
   Result<AccessClaims> verify(std::string_view token, WallTime now) const;
 
  private:

@@ -121,6 +121,22 @@ TEST(Tokens, TimeDecides) {
   EXPECT_FALSE(accepted(sign(backwards)));
 }
 
+// Who comes back late has a true token; everything else is an attempt.
+TEST(Tokens, OnlyATrueTokenIsCalledExpired) {
+  const auto is_called_expired = [](const std::string& token, WallTime now) {
+    const auto read = verifier().verify(token, now);
+    return !read.ok() && !read.error().detail(kTokenExpired).empty();
+  };
+  const std::string token = sign(claims());
+  EXPECT_TRUE(is_called_expired(token, kNow + 630s));
+  EXPECT_FALSE(is_called_expired(token, kNow - 31s));
+  AccessClaims eternal = claims();
+  eternal.expires_at = kNow + 3601s;
+  EXPECT_FALSE(is_called_expired(sign(eternal), kNow + 5000s));
+  const std::string forged = assembled(json::serialize(header()), json::serialize(payload()), other_seed());
+  EXPECT_FALSE(is_called_expired(forged, kNow + 630s));
+}
+
 TEST(Tokens, AnotherKeySignsForItselfAlone) {
   const std::string head = json::serialize(header());
   const std::string body = json::serialize(payload());
