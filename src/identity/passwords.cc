@@ -1,23 +1,13 @@
 #include "identity/passwords.h"
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <condition_variable>
-#include <coroutine>
-#include <deque>
 #include <functional>
-#include <mutex>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "net/blocking_work.h"
 
 namespace rowhouse::identity {
 
@@ -81,26 +71,14 @@ std::string_view fault_of(std::string_view password, std::string_view email, std
   return "";
 }
 
-// Work that one of the threads does; then whoever waits for it is resumed on its own loop.
-struct Job {
-  std::function<void()> work;
-  net::Executor* executor = nullptr;
-  Deadline deadline;
-  std::coroutine_handle<> waiting;
-  enum class Outcome { waiting, done, too_late } outcome = Outcome::waiting;
-};
-
-// Suspends until one of the threads has finished with the job.
-struct JobAwaiter {
-  std::function<void()> submit;
-  Job& job;
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    job.waiting = handle;
-    submit();
-  }
-  void await_resume() const noexcept {}
-};
+net::BlockingWorkOptions work_options(const PasswordOptions& options) {
+  net::BlockingWorkOptions work;
+  work.threads = options.threads;
+  work.max_queued = options.max_queued;
+  work.niceness = kNiceness;
+  work.overloaded_message = "too many people are signing in right now; try again in a moment";
+  return work;
+}
 
 }  // namespace
 
@@ -116,86 +94,13 @@ Result<void> check_new_password(std::string_view password, std::string_view emai
 
 struct Passwords::Impl {
   explicit Impl(PasswordOptions wanted)
-      : options(wanted), dummy_hash(crypto::hash_password(crypto::random_bytes(16), wanted.cost)) {
-    for (std::size_t i = 0; i < std::max<std::size_t>(options.threads, 1); ++i) {
-      threads.emplace_back([this] { serve(); });
-    }
-  }
-  ~Impl() {
-    {
-      const std::lock_guard lock(mutex);
-      stopping = true;
-    }
-    changed.notify_all();
-    for (std::thread& thread : threads) thread.join();
-  }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-
-  void serve() {
-    // Of this thread alone, as Linux has it. Without it logins only compete harder.
-    setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNiceness);
-    std::unique_lock lock(mutex);
-    for (;;) {
-      changed.wait(lock, [this] { return stopping || !queue.empty(); });
-      if (stopping) return;
-      Job* job = queue.front();
-      queue.pop_front();
-      lock.unlock();
-      finish(*job);
-      lock.lock();
-    }
-  }
-
-  void finish(Job& job) {
-    if (std::chrono::steady_clock::now() >= job.deadline) {
-      job.outcome = Job::Outcome::too_late;
-    } else {
-      job.work();
-      done.fetch_add(1, std::memory_order_relaxed);
-      job.outcome = Job::Outcome::done;
-    }
-    // The job is the coroutine's: gone as soon as it goes on.
-    const auto handle = job.waiting;
-    job.executor->post([handle] { handle.resume(); });
-  }
-
-  bool has_room() {
-    const std::lock_guard lock(mutex);
-    return !stopping && queue.size() < options.max_queued;
-  }
-
-  void submit(Job& job) {
-    {
-      const std::lock_guard lock(mutex);
-      queue.push_back(&job);
-    }
-    changed.notify_one();
-  }
-
-  Task<Result<void>> run(net::Executor& executor, std::function<void()> work, CallOptions call) {
-    if (!has_room()) {
-      co_return Error(ErrorCode::overloaded,
-                      "too many people are signing in right now; try again in a moment");
-    }
-    Job job;
-    job.work = std::move(work);
-    job.executor = &executor;
-    job.deadline = call.deadline;
-    JobAwaiter awaiter{[this, &job] { submit(job); }, job};
-    co_await awaiter;
-    if (job.outcome == Job::Outcome::done) co_return Result<void>();
-    co_return Error(ErrorCode::overloaded, "too many people are signing in right now; try again in a moment");
-  }
+      : options(wanted),
+        dummy_hash(crypto::hash_password(crypto::random_bytes(16), wanted.cost)),
+        work(work_options(wanted)) {}
 
   const PasswordOptions options;
   const std::string dummy_hash;
-  std::atomic<std::uint64_t> done{0};
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<Job*> queue;
-  bool stopping = false;
-  std::vector<std::thread> threads;
+  net::BlockingWork work;
 };
 
 Passwords::Passwords(PasswordOptions options) : impl_(std::make_unique<Impl>(options)) {}
@@ -216,7 +121,7 @@ Task<Result<Passwords::Checked>> Passwords::check(net::Executor& executor, std::
       checked.new_hash = crypto::hash_password(password, impl.options.cost);
     }
   };
-  auto done = co_await impl_->run(executor, std::move(work), options);
+  auto done = co_await impl_->work.run(executor, std::move(work), options);
   crypto::wipe(password);
   if (!done.ok()) co_return std::move(done).error();
   co_return checked;
@@ -227,7 +132,7 @@ Task<Result<std::string>> Passwords::hash(net::Executor& executor, std::string p
   std::string hashed;
   const Impl& impl = *impl_;
   std::function<void()> work = [&] { hashed = crypto::hash_password(password, impl.options.cost); };
-  auto done = co_await impl_->run(executor, std::move(work), options);
+  auto done = co_await impl_->work.run(executor, std::move(work), options);
   crypto::wipe(password);
   if (!done.ok()) co_return std::move(done).error();
   if (hashed.empty())
@@ -236,6 +141,6 @@ Task<Result<std::string>> Passwords::hash(net::Executor& executor, std::string p
 }
 
 const PasswordOptions& Passwords::options() const { return impl_->options; }
-std::uint64_t Passwords::done() const { return impl_->done.load(std::memory_order_relaxed); }
+std::uint64_t Passwords::done() const { return impl_->work.done(); }
 
 }  // namespace rowhouse::identity

@@ -24,7 +24,7 @@ struct UrlCloser {
 using Easy = std::unique_ptr<CURL, EasyCloser>;
 using List = std::unique_ptr<curl_slist, ListFreer>;
 
-enum class Stopped { no, by_sink, while_waiting };
+enum class Stopped { no, by_sink, while_waiting, too_long };
 
 struct Transfer {
   CURL* easy;
@@ -52,6 +52,11 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
   long status = 0;
   curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
   if (!transfer.request.body_sink || !is_success(status)) {
+    const std::size_t most = transfer.request.max_response_bytes;
+    if (most > 0 && transfer.response.body.size() + size > most) {
+      transfer.stopped = Stopped::too_long;
+      return CURL_WRITEFUNC_ERROR;
+    }
     transfer.response.body.append(data, size);
     return size;
   }
@@ -69,6 +74,12 @@ int on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   if (transfer.request.while_waiting()) return 0;
   transfer.stopped = Stopped::while_waiting;
   return 1;
+}
+
+curl_socket_t on_open_socket(void* context, curlsocktype, curl_sockaddr* address) {
+  const auto& transfer = *static_cast<const Transfer*>(context);
+  if (!transfer.request.may_connect(address->addr)) return CURL_SOCKET_BAD;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 // A proxy from the environment is right for a far server and wrong for the one on this machine.
@@ -187,11 +198,21 @@ Result<ClientResponse> send(const ClientRequest& request) {
     curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
   }
+  if (request.may_connect) {
+    curl_easy_setopt(handle, CURLOPT_PROXY, "");
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, &transfer);
+  }
   set_body(handle, transfer);
 
   const CURLcode code = curl_easy_perform(handle);
   if (transfer.stopped == Stopped::while_waiting)
     return Error(ErrorCode::cancelled, "the transfer was stopped");
+  if (transfer.stopped == Stopped::too_long) {
+    return Error(ErrorCode::server_unreachable,
+                 fmt::format("{} {} failed: the answer is longer than {} bytes", request.method, request.url,
+                             request.max_response_bytes));
+  }
   if (code != CURLE_OK && transfer.stopped == Stopped::no) return unreachable(request, code, detail);
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);

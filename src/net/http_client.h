@@ -1,5 +1,8 @@
-// A blocking HTTP client for the command line. libcurl underneath. Not for the server's threads.
+// A blocking HTTP client, for the command line and for threads that may wait. libcurl underneath. Not for
+// event loops: http_fetch.h is. Redirects are not followed.
 #pragma once
+
+#include <sys/socket.h>
 
 #include <chrono>
 #include <functional>
@@ -27,6 +30,10 @@ struct ClientRequest {
   std::chrono::milliseconds timeout{0};  // whole transfer; 0 = none
   // `kept`: on a connection of this thread that stays open for its next request, for many in a row.
   enum class Connection { fresh, kept } connection = Connection::fresh;
+  // A longer response body (sinks apart) is an error; 0 = any.
+  std::size_t max_response_bytes = 0;
+  // When set, asked for each address before it is connected to; false refuses it. No proxy is used then.
+  std::function<bool(const sockaddr& address)> may_connect;
 };
 
 struct ClientResponse {
