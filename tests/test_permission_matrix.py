@@ -17,7 +17,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 VERBS = {("data", "GET"): "read", ("data", "POST"): "create", ("data", "PATCH"): "update", ("data", "DELETE"): "delete",
          ("import", "POST"): "import", ("export", "GET"): "export"}
 # They would do something although nothing is named: tried by those alone who may not.
-WITH_EFFECTS = {("POST", "/v1/lint"), ("POST", "/v1/verifications"), ("POST", "/v1/context-keys"), ("POST", "/v1/token-keys"), ("DELETE", "/v1/me/sessions")}
+WITH_EFFECTS = {("POST", "/v1/lint"), ("POST", "/v1/verifications"), ("POST", "/v1/context-keys"), ("POST", "/v1/token-keys"), ("DELETE", "/v1/me/sessions"), ("DELETE", "/v1/platform/me/sessions")}
+# Open, because their credential is the cookie of a browser session, which nobody here has.
+BY_COOKIE = {"/v1/auth/browser/refresh": "credential_missing"}
 REFUSALS = ("credential_missing", "credential_unknown", "tenant_mismatch", "permission_missing", "feature_missing")
 PACK = "tekup"
 
@@ -74,10 +76,10 @@ def routes(server, admin):
     return found
 
 
-def expected(actor, audience, operation):
+def expected(actor, audience, operation, path):
     """The code of the refusal, or None."""
     if audience == "open":
-        return None
+        return BY_COOKIE.get(path)
     has = actor.platform if audience == "platform" else actor.tenant
     if has is None:
         return "credential_missing" if actor.name == "nobody" else "credential_unknown"
@@ -97,7 +99,8 @@ def request_for(method, path):
 
 def test_every_route_names_what_guards_it(routes):
     callers = {path for _, path, audience, operation in routes if audience == "tenant" and operation is None}
-    assert callers == {"/v1/me", "/v1/me/sessions", "/v1/me/sessions/{session}", "/v1/auth/password"}
+    assert callers == {"/v1/me", "/v1/me/sessions", "/v1/me/sessions/{session}", "/v1/auth/password",
+                       "/v1/me/email/verification", "/v1/me/totp", "/v1/me/totp/confirm", "/v1/me/recovery-codes"}
     assert all(operation for _, _, audience, operation in routes if audience == "platform")
 
 
@@ -105,7 +108,7 @@ def test_every_actor_on_every_route(actors, routes):
     wrong, tried = [], 0
     for method, path, audience, operation in routes:
         for actor in actors:
-            code = expected(actor, audience, operation)
+            code = expected(actor, audience, operation, path)
             if code is None and (method, path) in WITH_EFFECTS:
                 continue
             concrete, options = request_for(method, path)

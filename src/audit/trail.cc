@@ -112,6 +112,8 @@ std::string_view security_event_name(SecurityEventKind kind) {
       return "LOGIN_FAILED";
     case SecurityEventKind::refresh_token_reused:
       return "REFRESH_TOKEN_REUSED";
+    case SecurityEventKind::link_refused:
+      return "LINK_REFUSED";
   }
   return "INVALID_TENANT_ACCESS";
 }
@@ -126,6 +128,7 @@ Severity severity_of(SecurityEventKind kind) {
     case SecurityEventKind::permission_denied:
     case SecurityEventKind::rate_limit_exceeded:
     case SecurityEventKind::login_failed:
+    case SecurityEventKind::link_refused:
       return Severity::medium;
   }
   return Severity::high;

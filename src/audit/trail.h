@@ -51,10 +51,11 @@ enum class SecurityEventKind {
   rate_limit_exceeded,
   validation_error,
   login_failed,
-  refresh_token_reused
+  refresh_token_reused,
+  link_refused
 };
 std::string_view security_event_name(SecurityEventKind kind);  // "INVALID_TENANT_ACCESS"
-Severity severity_of(SecurityEventKind kind);  // high, medium, medium, medium, high, medium, high
+Severity severity_of(SecurityEventKind kind);  // high, medium, medium, medium, high, medium, high, medium
 
 struct SecurityEvent {
   explicit SecurityEvent(SecurityEventKind event_kind) : kind(event_kind) {}

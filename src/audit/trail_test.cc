@@ -14,6 +14,8 @@ TEST(Trail, SeveritiesOfSecurityEvents) {
   EXPECT_EQ(security_event_name(SecurityEventKind::login_failed), "LOGIN_FAILED");
   EXPECT_EQ(severity_of(SecurityEventKind::refresh_token_reused), Severity::high);
   EXPECT_EQ(security_event_name(SecurityEventKind::refresh_token_reused), "REFRESH_TOKEN_REUSED");
+  EXPECT_EQ(severity_of(SecurityEventKind::link_refused), Severity::medium);
+  EXPECT_EQ(security_event_name(SecurityEventKind::link_refused), "LINK_REFUSED");
   EXPECT_EQ(severity_of(SecurityEventKind::rate_limit_exceeded), Severity::medium);
   EXPECT_EQ(severity_of(SecurityEventKind::validation_error), Severity::high);
   EXPECT_EQ(security_event_name(SecurityEventKind::rate_limit_exceeded), "RATE_LIMIT_EXCEEDED");

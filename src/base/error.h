@@ -24,11 +24,14 @@ namespace rowhouse {
   X(invalid_cursor, 400, "The cursor does not belong to this query")       \
   X(credential_missing, 401, "A credential is required")                   \
   X(credential_unknown, 401, "The credential is not known")                \
+  X(second_factor_required, 401, "A second factor is required")            \
   X(tenant_suspended, 403, "The tenant is suspended")                      \
   X(tenant_mismatch, 403, "The request names another tenant")              \
   X(feature_missing, 403, "The plan does not include this feature")        \
   X(permission_missing, 403, "The caller lacks this permission")           \
+  X(limit_reached, 403, "The plan's limit is reached")                     \
   X(forbidden, 403, "The credential may not do this")                      \
+  X(cross_site_request, 403, "The request may come from another site")     \
   X(not_found, 404, "There is no such object")                             \
   X(unknown_resource, 404, "There is no such resource")                    \
   X(unknown_route, 404, "There is no such route")                          \
@@ -47,6 +50,7 @@ namespace rowhouse {
   X(rate_limited, 429, "Too many requests")                                \
   X(internal, 500, "Something went wrong on our side")                     \
   X(disk_full, 507, "There is no space left")                              \
+  X(identity_provider_failed, 502, "The identity provider did not answer") \
   X(database_unavailable, 503, "The database is not available right now")  \
   X(overloaded, 503, "The server is busy")                                 \
   X(shutting_down, 503, "The server is shutting down")                     \

@@ -16,6 +16,9 @@ std::vector<Command> tenant_commands();
 std::vector<Command> key_commands();
 std::vector<Command> service_key_commands();
 std::vector<Command> people_commands();
+std::vector<Command> invitation_commands();
+std::vector<Command> mail_commands();
+std::vector<Command> sso_commands();
 std::vector<Command> operation_commands();
 std::vector<Command> pack_commands();
 std::vector<Command> data_commands();
@@ -36,6 +39,8 @@ Result<void> write_secret_file(const std::string& path, std::string_view secret)
 // Shows a credential once: on the terminal, or in the file that --key-file names; with --json it is in the
 // answer already.
 Result<void> hand_over_secret(const Invocation& invocation, const std::string& secret, std::string_view what);
+// Shows a one-time link, once; "": says that it goes by mail.
+void show_link(const Terminal& terminal, const std::string& link);
 // Asks on the terminal and reads one line; nullopt at the end of the input.
 std::optional<std::string> ask(const Terminal& terminal, std::string_view question);
 

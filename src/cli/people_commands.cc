@@ -206,6 +206,14 @@ Result<ExitCode> set_password(Invocation& invocation) {
   return ExitCode::ok;
 }
 
+Result<ExitCode> reset_second_factor(Invocation& invocation) {
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto id, id_of_user(client, std::string(kAccounts), invocation.argument(0)));
+  TRY_DO(client.call("DELETE", path_of(kAccounts, {id, "totp"})));
+  invocation.terminal().err << "The second factor is removed: the password alone signs this user in.\n";
+  return ExitCode::ok;
+}
+
 // ---- role
 
 Result<ExitCode> list_roles(Invocation& invocation) {
@@ -342,7 +350,10 @@ std::vector<Command> user_part() {
                  give_role),
       command_of("user password", "Set a user's password", {kUserArgument}, {},
                  {{"rowhouse user password bob@acme.example", "asks for it; ends the user's sessions"}},
-                 set_password)};
+                 set_password),
+      command_of("user reset-totp", "Remove the second factor that a user has lost", {kUserArgument}, {},
+                 {{"rowhouse user reset-totp bob@acme.example", "make sure first that it is Bob who asks"}},
+                 reset_second_factor)};
 }
 
 std::vector<Command> role_part() {

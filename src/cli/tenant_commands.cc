@@ -127,6 +127,12 @@ std::vector<net::Header> asynchronously(const Invocation& invocation) {
   return headers;
 }
 
+// Of the tenant's first admin.
+void show_invitation(const Invocation& invocation, const json::Value& created) {
+  if (invocation.json() || !invocation.has("admin-email")) return;
+  show_link(invocation.terminal(), text_of(created, "invitation_link"));
+}
+
 Result<ExitCode> show_created(const Invocation& invocation, const json::Value& created) {
   if (invocation.json()) {
     print_json(invocation.terminal(), created);
@@ -138,6 +144,7 @@ Result<ExitCode> show_created(const Invocation& invocation, const json::Value& c
     }
   }
   TRY_DO(hand_over_secret(invocation, text_of(created, "api_key"), "tenant's API key"));
+  show_invitation(invocation, created);
   return ExitCode::ok;
 }
 
@@ -152,6 +159,7 @@ Result<ExitCode> leave_creation(const Invocation& invocation, const json::Value&
   const std::string key = text_of(begun, "api_key");
   if (!key.empty())
     TRY_DO(hand_over_secret(invocation, key, "tenant's API key, good as soon as the tenant is active"));
+  show_invitation(invocation, begun);
   return ExitCode::ok;
 }
 
@@ -189,6 +197,8 @@ Result<ExitCode> follow_creation(const Invocation& invocation, const ApiClient& 
   created.set("tenant", tenant->body);
   created.set("api_key", text_of(begun, "api_key"));
   created.set("sample_rows", sample_rows == nullptr ? json::Value(0) : *sample_rows);
+  const json::Value* link = begun.find("invitation_link");
+  created.set("invitation_link", link == nullptr ? json::Value() : *link);
   return show_created(invocation, created);
 }
 
@@ -347,7 +357,7 @@ Command create_command() {
        "CHOICE",
        "Where its files go: byos, provisioned or none (asked on a terminal; otherwise none)",
        {"byos", "provisioned", "none"}},
-      {"admin-email", "ADDRESS", "Whom to write to"},
+      {"admin-email", "ADDRESS", "Who is invited as its first admin"},
       setting_option("settings", "Settings of the pack"),
       setting_option("branding", "Colours, logo and the like"),
       setting_option("contact", "Contact details"),

@@ -51,8 +51,13 @@ Api::Api(Dependencies dependencies, ApiOptions options)
   add_tenant_routes(router_, dependencies_, options_);
   add_key_routes(router_, dependencies_, options_);
   add_auth_routes(router_, dependencies_, options_);
+  add_browser_routes(router_, dependencies_, options_);
+  add_totp_routes(router_, dependencies_, options_);
   add_people_routes(router_, dependencies_, options_);
   add_account_routes(router_, dependencies_, options_);
+  add_invitation_routes(router_, dependencies_, options_);
+  add_mail_routes(router_, dependencies_, options_);
+  add_sso_routes(router_, dependencies_, options_);
   add_token_key_routes(router_, dependencies_, options_);
   add_pack_routes(router_, dependencies_, options_);
   add_context_key_routes(router_, dependencies_, options_);

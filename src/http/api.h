@@ -15,8 +15,14 @@
 #include "http/problem.h"
 #include "http/router.h"
 #include "identity/authenticator.h"
+#include "identity/browser_cookies.h"
+#include "identity/invitations.h"
+#include "identity/links.h"
+#include "identity/mail_queue.h"
+#include "identity/second_factors.h"
 #include "identity/sessions.h"
 #include "identity/signing_keys.h"
+#include "identity/sso.h"
 #include "identity/users.h"
 #include "net/executor.h"
 #include "net/http_message.h"
@@ -58,6 +64,13 @@ struct Dependencies {
   identity::Authenticator& authenticator;
   identity::UserService& users;
   identity::SessionService& sessions;
+  identity::MailQueue& mail;
+  identity::LinkService& links;
+  identity::InvitationService& invitations;
+  identity::SecondFactors& second_factors;
+  const identity::BrowserCookies& cookies;
+  identity::ProviderService& providers;
+  identity::SingleSignOn& single_sign_on;
   identity::SigningKeys& signing_keys;
   data::DataService& data;
   operations::Engine& operations;

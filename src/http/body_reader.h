@@ -60,6 +60,19 @@ class BodyReader {
       }
     }
   }
+  // Calls `use` with each element of a list; `use` returns what is wrong with it, or "".
+  template <class Use>
+  void each(const char* name, Use use) {
+    const json::Value* value = take(name);
+    if (value == nullptr) return;
+    if (value->as_array() == nullptr) return fault(name, "must be a list");
+    std::size_t index = 0;
+    for (const json::Value& element : *value->as_array()) {
+      const std::string wrong = use(element);
+      if (!wrong.empty()) fault(std::string(name) + "/" + std::to_string(index), wrong);
+      ++index;
+    }
+  }
   // Calls `use` with the string; `use` returns what is wrong with it, or "".
   template <class Use>
   void choice(const char* name, Use use) {

@@ -30,6 +30,8 @@ constexpr PathParameter kPathParameters[] = {
     {"user", "Id of the user", "uuid"},
     {"role", "Name of the role", ""},
     {"session", "Id of the session", "uuid"},
+    {"invitation", "Id of the invitation", "uuid"},
+    {"mail", "Id of the mail", "uuid"},
 };
 
 json::Value path_parameter(std::string_view name) {

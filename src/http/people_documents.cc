@@ -136,6 +136,7 @@ Result<identity::Login> read_login(const json::Value& body) {
   reader.text("email", login.email);
   reader.text("password", login.password);
   reader.text("tenant", login.tenant);
+  reader.text("code", login.code);
   TRY_DO(reader.done());
   return login;
 }

@@ -11,7 +11,9 @@ constexpr std::string_view kPeopleSchemas = R"json({
   "email": {"type": "string"},
   "password": {"type": "string", "format": "password"},
   "tenant": {"type": "string",
-    "description": "Slug or id. If left out, the one tenant that the user belongs to, or the platform for its admins"}},
+    "description": "Slug or id. If left out, the one tenant that the user belongs to, or the platform for its admins"},
+  "code": {"type": "string",
+    "description": "Of the second factor, if the account has one: the authenticator's, or a recovery code"}},
   "required": ["email", "password"]},
 "RefreshToken": {"type": "object", "additionalProperties": false, "properties": {
   "refresh_token": {"type": "string", "description": "Good once: the answer holds the next one"}},
@@ -37,6 +39,55 @@ constexpr std::string_view kPeopleSchemas = R"json({
     "required": ["id", "slug", "name", "pack"]}},
   "required": ["access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "session", "user",
     "role", "tenant"]},
+"BrowserSession": {"type": "object", "description": "A session whose tokens are in cookies", "properties": {
+  "csrf_token": {"type": "string", "description": "For the header X-CSRF-Token of requests that change something"},
+  "expires_in": {"type": "integer", "description": "Seconds until it must be refreshed"},
+  "refresh_expires_in": {"type": "integer", "description": "Seconds until it ends, if it is not refreshed"},
+  "session": {"type": "string", "format": "uuid"},
+  "user": {"type": "object", "properties": {
+    "id": {"type": "string", "format": "uuid"},
+    "email": {"type": "string"},
+    "name": {"type": "string"}},
+    "required": ["id", "email", "name"]},
+  "role": {"type": "string"},
+  "tenant": {"type": ["object", "null"], "description": "null: the platform", "properties": {
+    "id": {"type": "string", "format": "uuid"},
+    "slug": {"type": "string"},
+    "name": {"type": "string"},
+    "pack": {"type": "string"}},
+    "required": ["id", "slug", "name", "pack"]}},
+  "required": ["csrf_token", "expires_in", "refresh_expires_in", "session", "user", "role", "tenant"]},
+"PlatformMe": {"type": "object", "description": "Whose credential this is, and what it may do", "properties": {
+  "kind": {"type": "string", "enum": ["user", "token"]},
+  "id": {"type": "string", "format": "uuid"},
+  "name": {"type": "string"},
+  "email": {"type": ["string", "null"], "description": "Of a user"},
+  "session": {"type": ["string", "null"], "format": "uuid", "description": "Of a user"},
+  "operations": {"type": "array", "items": {"type": "string"}}},
+  "required": ["kind", "id", "name", "email", "session", "operations"]},
+"SecondFactor": {"type": "object", "properties": {
+  "enabled": {"type": "boolean"},
+  "since": {"type": ["string", "null"], "format": "date-time"},
+  "recovery_codes_left": {"type": "integer"}},
+  "required": ["enabled", "since", "recovery_codes_left"]},
+"PasswordProof": {"type": "object", "additionalProperties": false, "properties": {
+  "password": {"type": "string", "format": "password", "description": "The user's own, once more"}},
+  "required": ["password"]},
+"SecondFactorProof": {"type": "object", "additionalProperties": false, "properties": {
+  "password": {"type": "string", "format": "password", "description": "The user's own, once more"},
+  "code": {"type": "string", "description": "The authenticator's, or a recovery code"}},
+  "required": ["password", "code"]},
+"SecondFactorBegun": {"type": "object", "description": "Shown once; counts when it is confirmed", "properties": {
+  "secret": {"type": "string", "description": "For typing into an authenticator app (base32)"},
+  "uri": {"type": "string", "description": "The same as otpauth:// address, for a QR code"}},
+  "required": ["secret", "uri"]},
+"SecondFactorCode": {"type": "object", "additionalProperties": false, "properties": {
+  "code": {"type": "string", "description": "The authenticator's code of this moment"}},
+  "required": ["code"]},
+"RecoveryCodes": {"type": "object", "properties": {
+  "recovery_codes": {"type": "array", "items": {"type": "string"},
+    "description": "Each is good once in place of a code of the authenticator; shown here and never again"}},
+  "required": ["recovery_codes"]},
 "PasswordChange": {"type": "object", "additionalProperties": false, "properties": {
   "current_password": {"type": "string", "format": "password"},
   "new_password": {"type": "string", "format": "password"}},

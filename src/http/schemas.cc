@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "http/mail_documents.h"
 #include "http/people_schemas.h"
+#include "http/sso_documents.h"
 
 namespace rowhouse::http {
 namespace {
@@ -73,7 +75,7 @@ constexpr std::string_view kTenantSchemas = R"json({
   "domain": {"type": "string"},
   "subdomain": {"type": "string", "description": "The slug if left out"},
   "storage": {"$ref": "#/components/schemas/StorageChoice"},
-  "admin_email": {"type": "string", "format": "email"},
+  "admin_email": {"type": "string", "format": "email", "description": "Who is invited as the tenant's first admin"},
   "settings": {"type": "object", "description": "Settings that differ from the pack's defaults"},
   "branding": {"type": "object"},
   "contact": {"type": "object"},
@@ -82,8 +84,10 @@ constexpr std::string_view kTenantSchemas = R"json({
 "TenantCreated": {"type": "object", "properties": {
   "tenant": {"$ref": "#/components/schemas/Tenant"},
   "api_key": {"type": "string", "description": "The tenant's first key, shown here and never again"},
-  "sample_rows": {"type": "integer", "format": "int64", "description": "Sample rows that were loaded"}},
-  "required": ["tenant", "api_key", "sample_rows"]},
+  "sample_rows": {"type": "integer", "format": "int64", "description": "Sample rows that were loaded"},
+  "invitation_link": {"type": ["string", "null"],
+    "description": "With admin_email, where the installation sends no mail: the admin's one-time link, shown here and never again"}},
+  "required": ["tenant", "api_key", "sample_rows", "invitation_link"]},
 "TenantUpdate": {"type": "object", "additionalProperties": false, "description": "What is left out stays as it is",
   "properties": {
   "name": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -420,8 +424,9 @@ constexpr std::string_view kOtherSchemas = R"json({
   "operation": {"$ref": "#/components/schemas/Operation"},
   "tenant": {"oneOf": [{"$ref": "#/components/schemas/Tenant"}, {"type": "null"}],
     "description": "As it was registered; null if it is gone already"},
-  "api_key": {"type": ["string", "null"], "description": "The tenant's first key, good as soon as the tenant is active; never shown again"}},
-  "required": ["operation", "tenant", "api_key"]},
+  "api_key": {"type": ["string", "null"], "description": "The tenant's first key, good as soon as the tenant is active; never shown again"},
+  "invitation_link": {"type": ["string", "null"], "description": "As of TenantCreated; good as soon as the tenant is active"}},
+  "required": ["operation", "tenant", "api_key", "invitation_link"]},
 "Health": {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]},
 "OpenApi": {"type": "object", "description": "An OpenAPI 3.1 document"},
 "ImportReport": {"type": "object", "description": "What became of the rows of an import", "properties": {
@@ -460,7 +465,8 @@ constexpr std::string_view kOtherSchemas = R"json({
 
 json::Object load() {
   json::Object all;
-  for (const std::string_view text : {kTenantSchemas, kPackSchemas, people_schemas(), kOtherSchemas}) {
+  for (const std::string_view text :
+       {kTenantSchemas, kPackSchemas, people_schemas(), mail_schemas(), sso_schemas(), kOtherSchemas}) {
     json::Value part = json::parse(text).value();  // text of ours: a fault is a bug, found by the first test
     for (json::Member& member : *part.as_object()) all.push_back(std::move(member));
   }

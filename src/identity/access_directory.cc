@@ -8,7 +8,9 @@
 
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "identity/external_tokens.h"
 #include "identity/sessions.h"
+#include "identity/sso.h"
 #include "observe/log.h"
 #include "pg/listener.h"
 #include "tenancy/api_key.h"
@@ -40,6 +42,19 @@ LEFT JOIN identity.memberships m ON m.tenant_id = s.tenant_id AND m.user_id = s.
 LEFT JOIN identity.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
 WHERE s.id = $1::uuid AND s.user_id = $2::uuid AND s.tenant_id IS NOT DISTINCT FROM $3::uuid AND s.revoked_at IS NULL
   AND u.status = 'active' AND CASE WHEN s.tenant_id IS NULL THEN u.platform_admin ELSE r.id IS NOT NULL END)";
+
+// The same for a token of another issuer: of the provider $1, whose person $2 is at its tenant $3.
+constexpr std::string_view kExternalSql = R"(
+SELECT u.email, u.name, r.name, r.built_in, r.row_scope,
+  (SELECT pg_catalog.string_agg(o.operation, ' ') FROM identity.role_operations o
+   WHERE o.tenant_id = r.tenant_id AND o.role_id = r.id)
+FROM identity.identity_providers p
+JOIN identity.external_identities e ON e.provider_id = p.id AND e.user_id = $2::uuid
+JOIN identity.users u ON u.id = e.user_id
+JOIN identity.memberships m ON m.tenant_id = p.tenant_id AND m.user_id = u.id AND m.status = 'active'
+JOIN identity.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
+WHERE p.id = $1::uuid AND p.tenant_id = $3::uuid AND p.status = 'active' AND p.accepts_tokens
+  AND u.status = 'active' AND NOT u.platform_admin)";
 
 // The outbox rides along: one query a second is enough.
 constexpr std::string_view kRevisionSql =
@@ -155,7 +170,8 @@ struct AccessDirectory::Impl {
         options(directory_options),
         memory(directory_options) {}
 
-  Task<Result<std::shared_ptr<const Access>>> look_up(const AccessClaims& claims, CallOptions call);
+  Task<Result<std::shared_ptr<const Access>>> look_up(const AccessClaims& claims, Access::Via via,
+                                                      CallOptions call);
 
   void heard(std::string_view payload);
   void listening();
@@ -174,6 +190,7 @@ struct AccessDirectory::Impl {
   const Clock& clock;
   const AccessDirectoryOptions options;
   TokenMemory memory;
+  ExternalTokens* external = nullptr;
 
   enum class State { idle, running, stopped } state = State::idle;
   enum class Connected { never, before } connected = Connected::never;
@@ -189,16 +206,19 @@ struct AccessDirectory::Impl {
 // ----------------------------------------------------------------------------------------------- look-up
 
 Task<Result<std::shared_ptr<const Access>>> AccessDirectory::Impl::look_up(const AccessClaims& claims,
+                                                                           Access::Via via,
                                                                            CallOptions call) {
   pg::Params params;
   params.emplace_back(claims.session.to_string());
   params.emplace_back(claims.user.to_string());
   params.push_back(claims.tenant ? pg::Param(claims.tenant->to_string()) : std::nullopt);
-  const pg::Statement statement(std::string(kSessionSql), std::move(params));
+  const pg::Statement statement(std::string(via == Access::Via::session ? kSessionSql : kExternalSql),
+                                std::move(params));
   CO_TRY(const auto rows, co_await identity.run(nullptr, statement, call));
   if (rows.size() == 0) co_return refused();
   auto access = std::make_shared<Access>();  // shared by the memory and requests in flight
   access->claims = claims;
+  access->via = via;
   access->email = rows.text(0, 0);
   access->name = rows.text(0, 1);
   if (!claims.tenant) {
@@ -308,6 +328,7 @@ Task<Result<void>> AccessDirectory::Impl::prune(CallOptions call) {
   const pg::Statement changes(std::string(kPruneSql), {}, pg::Access::write);
   CO_TRY_DO(co_await identity.run(nullptr, changes, call));
   CO_TRY_DO(co_await prune_sessions(identity, clock.now(), call));
+  CO_TRY_DO(co_await prune_sso_logins(identity, clock.now(), call));
   co_return co_await outbox.prune(call);
 }
 
@@ -335,6 +356,8 @@ AccessDirectory::~AccessDirectory() {
   stop();
   if (impl_->tasks.size() > 0) net::run_until_done(impl_->cluster.executor(), impl_->tasks.join());
 }
+
+void AccessDirectory::accept_external(ExternalTokens& tokens) { impl_->external = &tokens; }
 
 Task<Result<void>> AccessDirectory::start(CallOptions options) {
   const pg::Statement statement{std::string(kRevisionSql)};
@@ -376,10 +399,17 @@ Task<Result<std::shared_ptr<const Access>>> AccessDirectory::find(std::string to
   if (impl_->state == Impl::State::stopped) {
     co_return Error(ErrorCode::shutting_down, "the server is shutting down");
   }
-  auto claims = impl_->keys.verify(token);
-  if (!claims.ok()) co_return std::move(claims).error();
   const TokenMemory::Lookup lookup(impl_->memory);
-  auto access = co_await impl_->look_up(*claims, options);
+  auto via = Access::Via::session;
+  auto claims = impl_->keys.verify(token);
+  const bool is_ours = claims.ok() || !claims.error().detail(kTokenExpired).empty();
+  if (!is_ours && impl_->external != nullptr) {
+    via = Access::Via::issuer;
+    claims = co_await impl_->external->verify(std::move(token), options);
+    if (!claims.ok() && claims.error().code == ErrorCode::credential_unknown) impl_->memory.refuse(hash);
+  }
+  if (!claims.ok()) co_return std::move(claims).error();
+  auto access = co_await impl_->look_up(*claims, via, options);
   // A session that ended stays ended; other refusals may be mended at any moment, so they are soon asked
   // again.
   if (!access.ok() && access.error().code == ErrorCode::credential_unknown) impl_->memory.refuse(hash);

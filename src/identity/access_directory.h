@@ -28,6 +28,8 @@
 
 namespace rowhouse::identity {
 
+class ExternalTokens;
+
 struct AccessDirectoryOptions {
   std::size_t max_tokens = 100'000;             // remembered; 100 to 10,000,000 (about 1 KB each)
   std::size_t max_refused = 10'000;             // tokens that were refused a moment ago
@@ -37,6 +39,9 @@ struct AccessDirectoryOptions {
 // What a token gives, as of now. Immutable; shared with requests in flight.
 struct Access {
   AccessClaims claims;
+  // Of a session of ours; or by another issuer: then `claims.session` is its provider, and there is no
+  // session.
+  enum class Via { session, issuer } via = Via::session;
   std::string email, name;  // of the user
   std::string role;         // at this moment, not in the token; kPlatformAdminRole for a platform admin
   enum class RoleOf { pack, tenant, platform } role_of = RoleOf::pack;
@@ -51,6 +56,9 @@ class AccessDirectory {
   AccessDirectory(const tenancy::Cluster& cluster, pg::Pool& identity, SigningKeys& keys, Outbox& outbox,
                   const Clock& clock, AccessDirectoryOptions options);
   ~AccessDirectory();
+
+  // Whose tokens are taken beside our own; before the first request.
+  void accept_external(ExternalTokens& tokens);
 
   // Reads the revision and the keys, and listens. stop() may be called twice, also inside the loop; destroy
   // it outside.

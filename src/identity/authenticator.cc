@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "identity/providers_model.h"
 #include "identity/tokens.h"
 #include "tenancy/api_key.h"
 
@@ -63,7 +64,7 @@ std::string user_actor(const Access& access) { return "user " + access.email; }
 
 Principal user_principal(PrincipalKind kind, const Access& access) {
   Principal principal(kind, access.claims.user, user_actor(access));
-  principal.session = access.claims.session;
+  if (access.via == Access::Via::session) principal.session = access.claims.session;
   return principal;
 }
 
@@ -74,12 +75,19 @@ const std::shared_ptr<const tenancy::Permissions>& no_permissions() {
 
 std::string key_actor(const tenancy::KeyEntry& entry) { return "key " + entry.name; }
 
+constexpr const char* kNoTenantCredential =
+    "the header X-Tenant-Key with a key of the tenant is required, or Authorization with the access token of "
+    "a user";
+constexpr const char* kNoPlatformCredential =
+    "the header \"Authorization: Bearer rha_…\" is required, or one with the access token of a platform "
+    "admin";
+
 // Which refusals are security events: somebody tried a credential or reached for another tenant. A request
 // without a credential, or a database that is away, is neither.
 bool is_security_event(ErrorCode code) {
   return code == ErrorCode::credential_unknown || code == ErrorCode::tenant_mismatch ||
          code == ErrorCode::tenant_suspended || code == ErrorCode::malformed_request ||
-         code == ErrorCode::forbidden;
+         code == ErrorCode::forbidden || code == ErrorCode::cross_site_request;
 }
 
 }  // namespace
@@ -91,7 +99,19 @@ struct Authenticator::Presented {
   std::string_view claim;   // "" if none
   std::string_view host;    // "" if none
   std::string_view peer;    // address and port
+  // The request, if its token came in a cookie: then it must prove where it comes from.
+  const net::HttpRequest* browser = nullptr;
 };
+
+// Apart from the loop over the headers, so that requests with a header do no more work because of browsers.
+Result<std::string_view> Authenticator::token_of_cookie(const net::HttpRequest& request,
+                                                        const char* missing) const {
+  if (cookies_ == nullptr) return Error(ErrorCode::credential_missing, missing);
+  TRY(const std::string_view token, BrowserCookies::find(request, cookies_->access_name()));
+  if (token.empty()) return Error(ErrorCode::credential_missing, missing);
+  if (!has_access_token_form(token)) return unknown_credential();
+  return token;
+}
 
 Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest& request) const {
   std::optional<std::string_view> key;
@@ -119,16 +139,17 @@ Result<Authenticator::Presented> Authenticator::presented(const net::HttpRequest
     return Error(ErrorCode::malformed_request,
                  "the request has both X-Tenant-Key and Authorization: send one of them");
   }
-  if ((!key || key->empty()) && (!authorization || authorization->empty())) {
-    return Error(ErrorCode::credential_missing,
-                 "the header X-Tenant-Key with a key of the tenant is required, or Authorization with the "
-                 "access token of a user");
+  const bool has_header = (key && !key->empty()) || (authorization && !authorization->empty());
+  if (!has_header) {
+    TRY(credential.token, token_of_cookie(request, kNoTenantCredential));
+    credential.browser = &request;
   }
   if (claim && claim->empty()) {
     return Error(ErrorCode::malformed_request,
                  "the header X-Tenant-ID is empty: name the tenant or leave it out");
   }
   credential.claim = claim.value_or(std::string_view());
+  if (!has_header) return credential;
   if (authorization) {
     credential.token = bearer_token(*authorization);
     if (!has_access_token_form(credential.token)) return unknown_credential();
@@ -177,6 +198,14 @@ Result<TenantContext> Authenticator::admit(const Access& access,
                                            std::shared_ptr<const tenancy::Tenant> tenant,
                                            const Presented& credential) const {
   TRY_DO(check_tenant(*tenant, credential));
+  if (access.via == Access::Via::issuer) {
+    // Only programs have such tokens, and only where the plan still has single sign-on.
+    const bool has_feature = tenant->plan() != nullptr && tenant->plan()->features.contains(kSsoFeature);
+    if (credential.browser != nullptr || !has_feature) return unknown_credential();
+  }
+  if (credential.browser != nullptr) {
+    TRY_DO(cookies_->check(*credential.browser, access.claims.session));
+  }
   Rights rights{access.permissions, access.rows, access.role};
   if (rights.permissions == nullptr) {
     rights.permissions = no_permissions();
@@ -266,7 +295,7 @@ Task<Result<TenantContext>> Authenticator::user(const net::HttpRequest& request,
 }
 
 Task<Result<PlatformContext>> Authenticator::platform_user(const net::HttpRequest& request, std::string token,
-                                                           CallOptions options) {
+                                                           Carrier carrier, CallOptions options) {
   if (directory_ == nullptr) co_return refuse(unknown_credential(), request, nullptr, "");
   auto found = co_await directory_->find(std::move(token), options);
   if (!found.ok()) co_return refuse(std::move(found).error(), request, nullptr, "");
@@ -274,6 +303,13 @@ Task<Result<PlatformContext>> Authenticator::platform_user(const net::HttpReques
   if (access.role_of != Access::RoleOf::platform) {
     const std::string actor = user_actor(access);
     co_return refuse(unknown_credential(), request, nullptr, actor);
+  }
+  if (carrier == Carrier::cookie) {
+    auto own = cookies_->check(request, access.claims.session);
+    if (!own.ok()) {
+      const std::string actor = user_actor(access);
+      co_return refuse(std::move(own).error(), request, nullptr, actor);
+    }
   }
   tenancy::Grant grant;
   grant.permissions = access.permissions;
@@ -286,14 +322,18 @@ Task<Result<PlatformContext>> Authenticator::platform(const net::HttpRequest& re
   }
   const auto authorization = request.header(kAuthorizationHeader);
   if (!authorization || authorization->empty()) {
-    co_return Error(ErrorCode::credential_missing,
-                    "the header \"Authorization: Bearer rha_…\" is required, or one with the access token of "
-                    "a platform admin");
+    const auto cookie = token_of_cookie(request, kNoPlatformCredential);
+    if (!cookie.ok()) {
+      Error error = cookie.error();
+      co_return refuse(std::move(error), request, nullptr, "");
+    }
+    std::string copy(*cookie);
+    co_return co_await platform_user(request, std::move(copy), Carrier::cookie, options);
   }
   const auto token = bearer_token(*authorization);
   if (has_access_token_form(token)) {
     std::string copy(token);
-    co_return co_await platform_user(request, std::move(copy), options);
+    co_return co_await platform_user(request, std::move(copy), Carrier::header, options);
   }
   if (!tenancy::has_credential_form(token, tenancy::kAdminTokenPrefix)) {
     co_return refuse(unknown_credential(), request, nullptr, "");

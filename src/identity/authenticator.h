@@ -9,6 +9,7 @@
 //   forbidden            the credential is bound to other networks than the peer's
 //   tenant_suspended     the tenant is suspended
 //   tenant_mismatch      the request names another tenant
+//   cross_site_request   a browser session did not prove that its own page sent the request
 //   database_unavailable and the like, from the look-up
 // One per worker; all of it belongs to the executor's thread. Refusals go to the trail.
 #pragma once
@@ -24,6 +25,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "identity/access_directory.h"
+#include "identity/browser_cookies.h"
 #include "identity/tenant_context.h"
 #include "net/http_message.h"
 #include "tenancy/registry.h"
@@ -45,6 +47,8 @@ class Authenticator {
 
   // Whose tokens are taken; before the first request. Without it there are none.
   void accept_tokens(AccessDirectory& directory) { directory_ = &directory; }
+  // The same for cookies; they need accept_tokens(), too.
+  void accept_cookies(const BrowserCookies& cookies) { cookies_ = &cookies; }
 
   // The hot path, without a coroutine: the answer if it needs no query, nullopt if tenant() must be awaited.
   std::optional<Result<TenantContext>> tenant_if_cached(const net::HttpRequest& request);
@@ -69,6 +73,8 @@ class Authenticator {
  private:
   struct Presented;  // what the request holds, form checked
   Result<Presented> presented(const net::HttpRequest& request) const;
+  // The access token of a browser session, or `missing`.
+  Result<std::string_view> token_of_cookie(const net::HttpRequest& request, const char* missing) const;
   // Is the tenant there, and the one that the request names?
   Result<void> check_tenant(const tenancy::Tenant& tenant, const Presented& credential) const;
   Result<TenantContext> admit(const tenancy::KeyEntry& entry, const Presented& credential) const;
@@ -78,8 +84,9 @@ class Authenticator {
                                                       const Presented& credential);
   Task<Result<TenantContext>> user(const net::HttpRequest& request, Presented credential,
                                    CallOptions options);
+  enum class Carrier { header, cookie };
   Task<Result<PlatformContext>> platform_user(const net::HttpRequest& request, std::string token,
-                                              CallOptions options);
+                                              Carrier carrier, CallOptions options);
   Error refuse(Error error, const net::HttpRequest& request, const tenancy::Tenant* tenant,
                std::string_view actor);
 
@@ -88,6 +95,7 @@ class Authenticator {
   const Clock& clock_;
   const std::string base_domain_;
   AccessDirectory* directory_ = nullptr;
+  const BrowserCookies* cookies_ = nullptr;
 };
 
 }  // namespace rowhouse::identity

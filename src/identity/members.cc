@@ -97,6 +97,19 @@ Task<Result<UserService::Impl::Standing>> UserService::Impl::standing(std::optio
   co_return found;
 }
 
+std::int64_t seat_limit(const tenancy::Tenant& tenant) {
+  const tenancy::Plan* plan = tenant.plan();
+  if (plan == nullptr) return tenancy::kUnlimited;
+  const auto limit = plan->limits.find("users");
+  return limit == plan->limits.end() ? tenancy::kUnlimited : limit->second;
+}
+
+Error no_seat_left(const tenancy::Tenant& tenant) {
+  return Error(ErrorCode::limit_reached, "the plan " + tenant.plan_name + " allows " +
+                                             std::to_string(seat_limit(tenant)) +
+                                             " users, open invitations among them");
+}
+
 // --------------------------------------------------------------------------------------------------- read
 
 Task<Result<MemberPage>> UserService::list_members(Tenant tenant, MemberFilter filter, CallOptions options) {
@@ -203,6 +216,21 @@ Task<Result<Uuid>> UserService::Impl::account_to_add(Tenant tenant, const Standi
   co_return *known.user;
 }
 
+Task<Result<void>> UserService::Impl::check_seats(Tenant tenant, std::string email, CallOptions call) {
+  const std::int64_t limit = seat_limit(*tenant);
+  if (limit == tenancy::kUnlimited) co_return Result<void>();
+  pg::Params params;
+  params.emplace_back(tenant->id.to_string());
+  params.emplace_back(std::move(email));
+  params.emplace_back(to_rfc3339(clock.now()));
+  // A write, for it may wait for a lock.
+  const pg::Statement statement("SELECT identity.seats_taken($1::uuid, $2::text, $3::timestamptz)",
+                                std::move(params), pg::Access::write);
+  CO_TRY(const auto rows, co_await identity.run(nullptr, statement, call));
+  if (parse_int64(rows.text(0, 0)).value_or(0) >= limit) co_return no_seat_left(*tenant);
+  co_return Result<void>();
+}
+
 Task<Result<AddedMember>> UserService::add_member(Tenant tenant, NewMember request, Requester requester,
                                                   CallOptions options) {
   const bool is_there =
@@ -227,32 +255,44 @@ Task<Result<AddedMember>> UserService::add_member(Tenant tenant, NewMember reque
   }
   if (!faults.fields.empty()) co_return faults;
   request.email = *email;
-  auto role = co_await impl_->role_to_give(tenant, request.role, options);
-  if (!role.ok() && role.error().code == ErrorCode::not_found) {
-    co_return Error(ErrorCode::validation_failed, "the role is not known")
-        .with_field("/role", "is none of the tenant's roles");
-  }
-  if (!role.ok()) co_return std::move(role).error();
-  CO_TRY_DO(may_give(requester, *role->permissions, role->info.rows));
+  CO_TRY(const Uuid role, co_await role_to_give(tenant, request.role, requester, options));
   CO_TRY(const auto known, co_await impl_->standing(request.email, std::nullopt, tenant->id, options));
+  if (!known.user) CO_TRY_DO(co_await impl_->check_seats(tenant, request.email, options));
   CO_TRY(const Uuid user, co_await impl_->account_to_add(tenant, known, request, requester, options));
 
   pg::Params params;
   params.emplace_back(tenant->id.to_string());
   params.emplace_back(user.to_string());
-  params.emplace_back(role->id->to_string());
+  params.emplace_back(role.to_string());
+  params.emplace_back(request.email);
+  params.emplace_back(to_rfc3339(impl_->clock.now()));
+  const std::int64_t limit = seat_limit(*tenant);
+  params.push_back(limit == tenancy::kUnlimited ? std::nullopt : pg::Param(std::to_string(limit)));
   auto change = member_change("member.added", *tenant, requester.actor, user);
   json::Value values;
   values.set("email", request.email);
   values.set("role", request.role);
   change.new_json = json::serialize(values);
   const pg::Statement statement = recorded_statement(
-      "t AS (INSERT INTO identity.memberships (tenant_id, user_id, role_id) VALUES ($1::uuid, $2::uuid, "
-      "$3::uuid) "
-      "ON CONFLICT DO NOTHING RETURNING user_id)",
+      "t AS (INSERT INTO identity.memberships (tenant_id, user_id, role_id) SELECT $1::uuid, $2::uuid, "
+      "$3::uuid "
+      "WHERE $6::bigint IS NULL OR identity.seats_taken($1::uuid, $4::text, $5::timestamptz) < $6::bigint "
+      "ON CONFLICT DO NOTHING RETURNING user_id), "
+      // Who is here needs no invitation any more.
+      "invited AS (UPDATE identity.invitations i SET revoked_at = $5::timestamptz FROM t WHERE i.tenant_id = "
+      "$1::uuid "
+      "AND lower(i.email) = lower($4::text) AND i.accepted_at IS NULL AND i.revoked_at IS NULL)",
       "SELECT user_id FROM t", std::move(params), change);
   CO_TRY(const auto rows, co_await impl_->identity.run(nullptr, statement, options));
-  if (rows.size() == 0) co_return Error(ErrorCode::conflict, "the user is a member of this tenant already");
+  if (rows.size() == 0) {
+    const auto there = co_await get_member(tenant, user, options);
+    if (!there.ok() && there.error().code == ErrorCode::not_found) {
+      // Somebody else was faster.
+      if (!known.user) CO_TRY_DO(co_await impl_->forget_account(tenant, user, requester.actor, options));
+      co_return no_seat_left(*tenant);
+    }
+    co_return Error(ErrorCode::conflict, "the user is a member of this tenant already");
+  }
   AddedMember added;
   added.account = known.user ? AddedMember::Account::known : AddedMember::Account::created;
   CO_TRY(added.member, co_await get_member(tenant, user, options));
@@ -333,8 +373,10 @@ Task<Result<Member>> UserService::change_member(Tenant tenant, Uuid user, Member
           "WHERE m.tenant_id = $1::uuid AND m.user_id = $2::uuid AND " +
           not_the_last(8) +
           " RETURNING *), account AS (UPDATE identity.users u SET name = COALESCE($5::text, u.name), "
-          "password_hash = "
-          "COALESCE($6::text, u.password_hash) FROM t WHERE u.id = t.user_id AND ($5::text IS NOT NULL OR "
+          "password_hash = COALESCE($6::text, u.password_hash), "
+          // Somebody else knows the password now: being confirmed would let them into other tenants.
+          "email_verified_at = CASE WHEN $6::text IS NULL THEN u.email_verified_at END FROM t WHERE u.id = "
+          "t.user_id AND ($5::text IS NOT NULL OR "
           "$6::text "
           "IS NOT NULL) AND u.home_tenant = $1::uuid AND NOT u.platform_admin), "
           "ended AS (UPDATE identity.sessions s SET revoked_at = pg_catalog.now(), end_reason = 'member "
@@ -382,16 +424,21 @@ Task<Result<void>> UserService::remove_member(Tenant tenant, Uuid user, Requeste
 
   // Nobody but this tenant ever knew the account. One that stays because of a crash here goes with the
   // tenant.
+  co_return co_await impl_->forget_account(tenant, user, requester.actor, options);
+}
+
+Task<Result<void>> UserService::Impl::forget_account(Tenant tenant, Uuid user, tenancy::Actor actor,
+                                                     CallOptions call) {
   pg::Params account;
   account.emplace_back(tenant->id.to_string());
   account.emplace_back(user.to_string());
-  const auto gone = member_change("user.removed", *tenant, requester.actor, user);
+  const auto gone = member_change("user.removed", *tenant, actor, user);
   const pg::Statement forget = recorded_statement(
       "t AS (DELETE FROM identity.users u WHERE u.id = $2::uuid AND u.home_tenant = $1::uuid AND NOT "
       "u.platform_admin "
       "AND NOT EXISTS (SELECT FROM identity.memberships m WHERE m.user_id = u.id) RETURNING u.id)",
       "SELECT id FROM t", std::move(account), gone);
-  CO_TRY_DO(co_await impl_->identity.run(nullptr, forget, options));
+  CO_TRY_DO(co_await identity.run(nullptr, forget, call));
   co_return Result<void>();
 }
 
@@ -406,6 +453,9 @@ Task<Result<void>> UserService::remove_tenant(Uuid tenant, tenancy::Actor actor,
   const pg::Statement statement = recorded_statement(
       "s AS (DELETE FROM identity.sessions WHERE tenant_id = $1::uuid), "
       "i AS (DELETE FROM identity.invitations WHERE tenant_id = $1::uuid), "
+      "w AS (DELETE FROM identity.mail WHERE tenant_id = $1::uuid), "
+      "p AS (DELETE FROM identity.identity_providers WHERE tenant_id = $1::uuid), "
+      "d AS (DELETE FROM identity.verified_domains WHERE tenant_id = $1::uuid), "
       "m AS (DELETE FROM identity.memberships WHERE tenant_id = $1::uuid RETURNING user_id), "
       "r AS (DELETE FROM identity.roles WHERE tenant_id = $1::uuid RETURNING id), "
       "t AS (SELECT 1 WHERE EXISTS (SELECT FROM m) OR EXISTS (SELECT FROM r))",
@@ -428,8 +478,11 @@ Task<Result<void>> UserService::prove_tenant_gone(Uuid tenant, CallOptions optio
   params.emplace_back(tenant.to_string());
   const pg::Statement statement(
       "SELECT 'sessions' FROM identity.sessions WHERE tenant_id = $1::uuid "
+      "UNION ALL SELECT 'identity_providers' FROM identity.identity_providers WHERE tenant_id = $1::uuid "
+      "UNION ALL SELECT 'verified_domains' FROM identity.verified_domains WHERE tenant_id = $1::uuid "
       "UNION ALL SELECT 'memberships' FROM identity.memberships WHERE tenant_id = $1::uuid "
       "UNION ALL SELECT 'invitations' FROM identity.invitations WHERE tenant_id = $1::uuid "
+      "UNION ALL SELECT 'mail' FROM identity.mail WHERE tenant_id = $1::uuid "
       "UNION ALL SELECT 'roles' FROM identity.roles WHERE tenant_id = $1::uuid "
       "UNION ALL SELECT 'users' FROM identity.users u WHERE u.home_tenant = $1::uuid AND NOT "
       "u.platform_admin AND NOT "

@@ -356,4 +356,16 @@ Task<Result<void>> UserService::remove_role(Tenant tenant, std::string name, Req
   co_return Result<void>();
 }
 
+Task<Result<Uuid>> UserService::role_to_give(Tenant tenant, std::string name, Requester requester,
+                                             CallOptions options) {
+  auto role = co_await impl_->role_to_give(std::move(tenant), std::move(name), options);
+  if (!role.ok() && role.error().code == ErrorCode::not_found) {
+    co_return Error(ErrorCode::validation_failed, "the role is not known")
+        .with_field("/role", "is none of the tenant's roles");
+  }
+  if (!role.ok()) co_return std::move(role).error();
+  CO_TRY_DO(may_give(requester, *role->permissions, role->info.rows));
+  co_return *role->id;
+}
+
 }  // namespace rowhouse::identity

@@ -122,25 +122,41 @@ Task<Result<std::size_t>> SessionService::end_all(SessionScope scope, std::optio
   co_return co_await impl_->end_where(condition, std::move(params), "all ended", actor, options);
 }
 
+Task<Result<void>> SessionService::Impl::check_again(const Account& who, std::string password,
+                                                     const std::string* code, Error refusal,
+                                                     const Origin& origin, CallOptions call) {
+  const std::string address = address_key(origin.address);
+  CO_TRY(const auto attempt, co_await attempts.begin(who.email, address, call));
+  auto checked = co_await passwords.check(executor, who.password_hash, std::move(password), call);
+  if (!checked.ok()) {
+    CO_TRY_DO(co_await attempts.take_back(Attempts::Ending::given_up, attempt, call));
+    co_return std::move(checked).error();
+  }
+  Result<void> outcome;
+  if (checked->answer != Passwords::Checked::Answer::right) {
+    outcome = refusal;
+  } else if (code != nullptr) {
+    outcome = co_await check_second_factor(who, *code, refusal, origin, call);
+  }
+  if (!outcome.ok() && outcome.error().code == ErrorCode::credential_unknown) {
+    record(audit::SecurityEventKind::login_failed, who, std::nullopt, outcome.error(), origin);
+    co_return outcome;
+  }
+  // Guesses at the code are wiped out by a code alone.
+  const bool all_right =
+      outcome.ok() && (code != nullptr || who.second_factor == Account::SecondFactor::none);
+  const auto ending = all_right ? Attempts::Ending::right : Attempts::Ending::given_up;
+  CO_TRY_DO(co_await attempts.take_back(ending, attempt, call));
+  co_return outcome;
+}
+
 Task<Result<void>> SessionService::change_password(Uuid user, std::string current, std::string new_password,
                                                    std::optional<Uuid> keep, Origin origin,
                                                    CallOptions options) {
   Impl& impl = *impl_;
   CO_TRY(const Account found, co_await impl.account(std::nullopt, user, options));
-  const std::string address = address_key(origin.address);
-  CO_TRY(const auto attempt, co_await impl.attempts.begin(found.email, address, options));
-  auto checked =
-      co_await impl.passwords.check(impl.executor, found.password_hash, std::move(current), options);
-  if (!checked.ok()) {
-    CO_TRY_DO(co_await impl.attempts.take_back(Attempts::Ending::given_up, attempt, options));
-    co_return std::move(checked).error();
-  }
-  if (checked->answer != Passwords::Checked::Answer::right) {
-    Error refusal(ErrorCode::credential_unknown, "the current password is not right");
-    impl.record(audit::SecurityEventKind::login_failed, found, std::nullopt, refusal, origin);
-    co_return refusal;
-  }
-  CO_TRY_DO(co_await impl.attempts.take_back(Attempts::Ending::right, attempt, options));
+  const Error refusal(ErrorCode::credential_unknown, "the current password is not right");
+  CO_TRY_DO(co_await impl.check_again(found, std::move(current), nullptr, refusal, origin, options));
   auto good = check_new_password(new_password, found.email, impl.passwords.options());
   if (!good.ok()) {
     for (FieldError& field : good.error().fields) field.path = "/new_password";
@@ -166,6 +182,13 @@ Task<Result<void>> SessionService::change_password(Uuid user, std::string curren
   if (rows.size() == 0) co_return Error(ErrorCode::conflict, "the account has changed in the meantime");
   impl.announce(user);
   co_return Result<void>();
+}
+
+Task<Result<void>> SessionService::prove(Uuid user, std::string password, std::string code, Origin origin,
+                                         CallOptions options) {
+  CO_TRY(const Account found, co_await impl_->account(std::nullopt, user, options));
+  const Error refusal(ErrorCode::credential_unknown, "the password or the code is not right");
+  co_return co_await impl_->check_again(found, std::move(password), &code, refusal, origin, options);
 }
 
 Task<Result<void>> prune_sessions(pg::Pool& identity, WallTime now, CallOptions options) {

@@ -18,7 +18,8 @@ constexpr int kMaxKnownAddresses = 50;
 
 // One row for each active membership, or one without.
 constexpr std::string_view kAccountSql = R"(
-SELECT u.id, u.email, u.name, COALESCE(u.password_hash, ''), u.status, u.platform_admin, m.tenant_id, r.name
+SELECT u.id, u.email, u.name, COALESCE(u.password_hash, ''), u.status, u.platform_admin, m.tenant_id, r.name,
+  EXISTS (SELECT FROM identity.second_factors f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL)
 FROM identity.users u
 LEFT JOIN identity.memberships m ON m.user_id = u.id AND m.status = 'active'
 LEFT JOIN identity.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
@@ -79,7 +80,8 @@ WHERE t.token_hash = $1::bytea AND s.revoked_at IS NULL)";
 
 // The only words that anybody hears whose login fails.
 Error login_refused() {
-  return Error(ErrorCode::credential_unknown, "the e-mail address, the password or the tenant is not right");
+  return Error(ErrorCode::credential_unknown,
+               "the e-mail address, the password, the tenant or the code is not right");
 }
 Error refresh_refused() {
   return Error(ErrorCode::credential_unknown, "the refresh token is not valid, or no longer");
@@ -102,6 +104,7 @@ SessionService::SessionService(net::Executor& executor, pg::Pool& identity, tena
 SessionService::~SessionService() = default;
 
 void SessionService::wire(Changed changed) { impl_->changed = std::move(changed); }
+void SessionService::wire(SecondFactors& second_factors) { impl_->second_factors = &second_factors; }
 
 // ------------------------------------------------------------------------------------------------- login
 
@@ -120,6 +123,7 @@ Task<Result<Account>> SessionService::Impl::account(std::optional<std::string> e
     found.password_hash = rows.text(row, 3);
     found.status = parse_account_status(rows.text(row, 4)).value_or(AccountStatus::disabled);
     found.platform_admin = rows.text(row, 5) == "t" ? User::PlatformAdmin::yes : User::PlatformAdmin::no;
+    found.second_factor = rows.text(row, 8) == "t" ? Account::SecondFactor::set : Account::SecondFactor::none;
     const auto tenant = Uuid::parse(rows.text(row, 6));
     if (!tenant) continue;
     Account::Place place;
@@ -242,6 +246,20 @@ Task<Result<SignedIn>> SessionService::Impl::start(const Account& account, const
   co_return signed_in;
 }
 
+Task<Result<void>> SessionService::Impl::check_second_factor(const Account& who, const std::string& code,
+                                                             Error refusal, const Origin& origin,
+                                                             CallOptions call) {
+  if (who.second_factor == Account::SecondFactor::none) co_return Result<void>();
+  if (second_factors == nullptr) co_return refusal;
+  if (code.empty()) {
+    co_return Error(ErrorCode::second_factor_required, "the account has a second factor: send its code, too");
+  }
+  const tenancy::Actor actor = user_actor(who.email, origin);
+  CO_TRY(const auto answer, co_await second_factors->spend(*who.id, code, actor, call));
+  if (answer == SecondFactors::Answer::wrong) co_return refusal;
+  co_return Result<void>();
+}
+
 // Whatever fails, the same statements and the same hashing come before it.
 Task<Result<SignedIn>> SessionService::Impl::admit(const Login& login, const Origin& origin,
                                                    CallOptions call) {
@@ -276,8 +294,19 @@ Task<Result<SignedIn>> SessionService::Impl::admit(const Login& login, const Ori
     record(audit::SecurityEventKind::login_failed, found, tenant, to.error(), origin);
     co_return std::move(to).error();
   }
-  CO_TRY_DO(co_await attempts.take_back(Attempts::Ending::right, *attempt, call));
+  const Error refusal = login_refused();
+  Result<void> proved;
+  if (to.ok()) proved = co_await check_second_factor(found, login.code, refusal, origin, call);
+  if (!proved.ok() && proved.error().code == ErrorCode::credential_unknown) {
+    record(audit::SecurityEventKind::login_failed, found, tenant, proved.error(), origin);
+    co_return std::move(proved).error();
+  }
+  // A right password alone must not wipe out the guesses at the code before.
+  const bool all_right = proved.ok() && (to.ok() || found.second_factor == Account::SecondFactor::none);
+  const auto ending = all_right ? Attempts::Ending::right : Attempts::Ending::given_up;
+  CO_TRY_DO(co_await attempts.take_back(ending, *attempt, call));
   if (!to.ok()) co_return std::move(to).error();
+  if (!proved.ok()) co_return std::move(proved).error();
   co_return co_await start(found, *to, std::move(checked->new_hash), origin, call);
 }
 

@@ -7,6 +7,10 @@
 // the account was signed in before is counted apart, so strangers cannot lock anybody out. Too many:
 // rate_limited with the detail kRetryAfterS.
 //
+// An account with a second factor (second_factors.h) needs its code beside the password. Without one the
+// answer is second_factor_required, for the right password alone; with a wrong one it is that of a wrong
+// password, and counts as one.
+//
 // A refresh token ("rht_" and 32 random bytes; a hash is stored) is good once. One that comes a second time
 // ends the whole session and is a security event. Belongs to the executor's thread.
 #pragma once
@@ -25,6 +29,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "identity/passwords.h"
+#include "identity/second_factors.h"
 #include "identity/signing_keys.h"
 #include "net/executor.h"
 #include "pg/pool.h"
@@ -60,6 +65,7 @@ struct Login {
   // Slug or id; "" = none named: a platform admin signs in to the platform, anybody else to the one tenant
   // that they belong to (several: validation_failed with the field "/tenant").
   std::string tenant;
+  std::string code;  // of the second factor; "" = none given
 };
 
 struct SignedIn {
@@ -98,10 +104,16 @@ class SessionService {
                  SessionOptions options);
   ~SessionService();
   void wire(Changed changed);
+  // Without it nobody signs in whose account has a second factor.
+  void wire(SecondFactors& second_factors);
 
   // Errors: credential_unknown, rate_limited, overloaded; after the password was right: tenant_suspended,
-  // validation_failed (see Login::tenant); database_unavailable, …
+  // validation_failed (see Login::tenant), second_factor_required; database_unavailable, …
   Task<Result<SignedIn>> login(Login login, Origin origin, CallOptions options);
+  // A member for whom the tenant's identity provider has vouched; the session ends with the provider. Error
+  // credential_unknown; its message, for the audit, says why.
+  Task<Result<SignedIn>> sign_in_external(Uuid user, std::shared_ptr<const tenancy::Tenant> tenant,
+                                          Uuid provider, Origin origin, CallOptions options);
   // Errors: credential_unknown (unknown, used before, ended, expired; user or membership disabled or gone),
   // tenant_suspended (the token stays good).
   Task<Result<SignedIn>> refresh(std::string refresh_token, Origin origin, CallOptions options);
@@ -121,6 +133,12 @@ class SessionService {
   // is wrong; counted as a failed login), rate_limited, overloaded, validation_failed (/new_password).
   Task<Result<void>> change_password(Uuid user, std::string current, std::string new_password,
                                      std::optional<Uuid> keep, Origin origin, CallOptions options);
+
+  // Somebody who is signed in says again who they are, before what a stolen session must not do. Counted as
+  // attempts to sign in. Errors: credential_unknown (password or code is wrong), second_factor_required,
+  // rate_limited, overloaded.
+  Task<Result<void>> prove(Uuid user, std::string password, std::string code, Origin origin,
+                           CallOptions options);
 
  private:
   struct Impl;

@@ -30,6 +30,7 @@ struct Account {
   std::string email, name, password_hash;
   AccountStatus status = AccountStatus::disabled;
   User::PlatformAdmin platform_admin = User::PlatformAdmin::no;
+  enum class SecondFactor { none, set } second_factor = SecondFactor::none;
   std::vector<Place> places;
 };
 
@@ -67,6 +68,12 @@ struct SessionService::Impl {
   Task<Result<Destination>> destination(const Account& account, std::shared_ptr<const tenancy::Tenant> named,
                                         const std::string& name, CallOptions call);
   Task<Result<SignedIn>> admit(const Login& login, const Origin& origin, CallOptions call);
+  // Error second_factor_required: it has one, and no code is given; or `refusal`: the code is wrong.
+  Task<Result<void>> check_second_factor(const Account& account, const std::string& code, Error refusal,
+                                         const Origin& origin, CallOptions call);
+  // The password, and if `code` is not null the second factor, of somebody who is signed in.
+  Task<Result<void>> check_again(const Account& account, std::string password, const std::string* code,
+                                 Error refusal, const Origin& origin, CallOptions call);
   Task<Result<SignedIn>> start(const Account& account, const Destination& to, std::string new_hash,
                                const Origin& origin, CallOptions call);
   Task<Result<void>> end_reused(const tenancy::KeyHash& hash, const Origin& origin, CallOptions call);
@@ -89,6 +96,7 @@ struct SessionService::Impl {
   const Clock& clock;
   const SessionOptions options;
   Attempts attempts;
+  SecondFactors* second_factors = nullptr;
   Changed changed;
 };
 

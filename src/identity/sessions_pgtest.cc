@@ -22,7 +22,8 @@ class SessionsTest : public PeopleTest {
     if (result.error().code == ErrorCode::credential_unknown) {
       // The same work, whatever the reason.
       EXPECT_EQ(here_->passwords.done() - hashed_before, 1U);
-      EXPECT_EQ(result.error().message, "the e-mail address, the password or the tenant is not right");
+      EXPECT_EQ(result.error().message,
+                "the e-mail address, the password, the tenant or the code is not right");
       EXPECT_TRUE(result.error().fields.empty());
     }
     return result.error().code;

@@ -24,7 +24,7 @@ inline constexpr std::string_view kTenantAudience = "rowhouse";
 inline constexpr std::string_view kPlatformAudience = "rowhouse-platform";
 inline constexpr std::string_view kAccessTokenType = "at+jwt";
 inline constexpr std::string_view kPlatformAdminRole = "platform_admin";
-inline constexpr std::size_t kMaxAccessTokenBytes = 2'048;
+inline constexpr std::size_t kMaxAccessTokenBytes = 4'096;  // those of other issuers are long
 
 struct TokenOptions {
   std::string issuer = "rowhouse";        // the base URL under which this installation is reached

@@ -7,15 +7,13 @@
 #include "crypto/crypto.h"
 #include "identity/outbox.h"
 #include "identity/users_impl.h"
+#include "tenancy/tenant_input.h"
 
 namespace rowhouse::identity {
 
 namespace {
 
 constexpr std::size_t kMaxListLimit = 500;
-constexpr std::size_t kMinEmailCharacters = 3;
-constexpr std::size_t kMaxEmailCharacters = 254;  // RFC 5321, section 4.5.3.1.3, without the brackets
-constexpr std::size_t kMaxLocalPartCharacters = 64;
 constexpr std::size_t kMaxSearchBytes = 200;
 constexpr std::size_t kFingerprintBytes = 8;
 
@@ -150,22 +148,7 @@ audit::Change change_of(std::string action, const tenancy::Actor& actor, std::st
 
 std::optional<std::string> clean_email(std::string_view text) {
   text = trim(text);
-  const auto at = text.find('@');
-  if (text.size() < kMinEmailCharacters || text.size() > kMaxEmailCharacters) return std::nullopt;
-  if (at == std::string_view::npos || at == 0 || at > kMaxLocalPartCharacters) return std::nullopt;
-  const std::string_view domain = text.substr(at + 1);
-  if (domain.empty() || domain.front() == '.' || domain.back() == '.' || domain.front() == '-')
-    return std::nullopt;
-  if (domain.find("..") != std::string_view::npos) return std::nullopt;
-  const auto in_domain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-  };
-  const auto in_local_part = [](char c) {
-    return c > ' ' && c < '\x7f' && std::string_view("\"(),:;<>[]\\@").find(c) == std::string_view::npos;
-  };
-  const std::string_view local_part = text.substr(0, at);
-  if (!std::all_of(domain.begin(), domain.end(), in_domain)) return std::nullopt;
-  if (!std::all_of(local_part.begin(), local_part.end(), in_local_part)) return std::nullopt;
+  if (!tenancy::is_email(text)) return std::nullopt;
   return std::string(text);
 }
 

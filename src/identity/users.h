@@ -61,9 +61,9 @@ class UserService {
   Task<Result<Member>> get_member(Tenant tenant, Uuid user, CallOptions options);  // not_found
   // Makes the account, too, if the e-mail address has none: then a password may be given. Errors:
   // validation_failed (also: a password for an account that is there already; an unknown role),
-  // permission_missing, conflict (a member already; or the account was made by another tenant and its e-mail
-  // address is not verified: that tenant's admin could come in through it, so only a platform admin may do
-  // this).
+  // permission_missing, limit_reached (of the plan), conflict (a member already; or the account was made by
+  // another tenant and its e-mail address is not verified: that tenant's admin could come in through it, so
+  // only a platform admin may do this).
   Task<Result<AddedMember>> add_member(Tenant tenant, NewMember request, Requester requester,
                                        CallOptions options);
   // A name or password can be set only by the tenant that made the account, while it has no other membership;
@@ -87,6 +87,10 @@ class UserService {
                                      CallOptions options);
   Task<Result<void>> remove_role(Tenant tenant, std::string name, Requester requester,
                                  CallOptions options);  // also: conflict (members have it)
+
+  // The id of a role that the requester may give, for invitations. Errors: validation_failed (/role),
+  // permission_missing.
+  Task<Result<Uuid>> role_to_give(Tenant tenant, std::string name, Requester requester, CallOptions options);
 
   // ---- a tenant that goes: memberships, roles, sessions, invitations, and accounts that it made and that
   // belong nowhere else. May be repeated.

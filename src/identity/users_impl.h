@@ -75,6 +75,11 @@ struct UserService::Impl {
   Task<Result<Uuid>> account_to_add(Tenant tenant, const Standing& known, const NewMember& request,
                                     const Requester& requester, CallOptions call);
 
+  // Nothing, or limit_reached.
+  Task<Result<void>> check_seats(Tenant tenant, std::string email, CallOptions call);
+  // Removes an account that the tenant made and that belongs nowhere.
+  Task<Result<void>> forget_account(Tenant tenant, Uuid user, tenancy::Actor actor, CallOptions call);
+
   // The hash of a checked password, or nullopt for "".
   Task<Result<std::optional<std::string>>> hash_if_given(std::string password, CallOptions call);
   void announce(const Uuid& subject) const {
@@ -87,6 +92,10 @@ struct UserService::Impl {
   const Clock& clock;
   Changed changed;
 };
+
+// The plan's limit of users; kUnlimited if it names none. And the refusal.
+std::int64_t seat_limit(const tenancy::Tenant& tenant);
+Error no_seat_left(const tenancy::Tenant& tenant);
 
 // Nothing, or permission_missing: the requester lacks a permission or the rows of the role.
 Result<void> may_give(const Requester& requester, const tenancy::Permissions& permissions,

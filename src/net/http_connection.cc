@@ -463,7 +463,7 @@ Task<Connection::Sent> Connection::write_whole(const HttpResponse& response, Per
   response_started_ = true;
   output_head_.clear();
   append_response_head(output_head_, response, ResponseFraming::length, persistence,
-                       context_.date.at(std::time(nullptr)));
+                       context_.date.at(std::time(nullptr)), context_.options.fixed_headers);
   const bool with_body = request_.method != Method::head && status_allows_body(response.status);
   const bool joined = with_body && response.body.size() <= kJoinedBodyBytes;
   if (joined) output_head_ += response.body;
@@ -489,7 +489,7 @@ Task<Connection::Sent> Connection::write_stream(HttpResponse& response, Persiste
   const bool chunked = version_ == HttpVersion::http_1_1;
   output_head_.clear();
   append_response_head(output_head_, response, chunked ? ResponseFraming::chunked : ResponseFraming::to_end,
-                       persistence, context_.date.at(std::time(nullptr)));
+                       persistence, context_.date.at(std::time(nullptr)), context_.options.fixed_headers);
   while (piece.ok() && piece.value()) {
     const std::string& bytes = *piece.value();
     response_bytes_ += bytes.size();

@@ -29,6 +29,7 @@ struct ServerOptions {
   std::string certificate_file;  // PEM chain; with key_file: TLS 1.2 and later only
   std::string key_file;
   std::uint64_t max_body_bytes = 8U << 20;
+  std::string fixed_headers;  // lines ending in CRLF, in the head of every response
   std::uint32_t max_header_bytes = 32U << 10;
   std::uint32_t max_target_bytes = 8U << 10;
   std::uint32_t max_connections = 10'000;  // further ones are answered 503 and closed

@@ -122,9 +122,10 @@ std::string_view DateCache::at(std::time_t now) {
 }
 
 void append_response_head(std::string& out, const HttpResponse& response, ResponseFraming framing,
-                          Persistence persistence, std::string_view date) {
+                          Persistence persistence, std::string_view date, std::string_view fixed) {
   fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                  reason_phrase(response.status), date);
+  out += fixed;
   for (const auto& [name, value] : response.headers) {
     if (belongs_to_server(name)) continue;
     append_clean(out, name);

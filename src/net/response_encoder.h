@@ -31,11 +31,12 @@ class DateCache {
   std::string text_;
 };
 
-// Appends status line, Date, framing, the response's own headers and the empty line. Headers that belong to
-// the server (Content-Length, Transfer-Encoding, Date, Connection) are left out of the response's own;
-// control characters in their values become spaces, so that no value can start a header of its own.
+// Appends status line, Date, framing, `fixed` (lines ending in CRLF, as they are), the response's own headers
+// and the empty line. Headers that belong to the server (Content-Length, Transfer-Encoding, Date, Connection)
+// are left out of the response's own; control characters in their values become spaces, so that no value can
+// start a header of its own.
 void append_response_head(std::string& out, const HttpResponse& response, ResponseFraming framing,
-                          Persistence persistence, std::string_view date);
+                          Persistence persistence, std::string_view date, std::string_view fixed = {});
 
 void append_chunk(std::string& out, std::string_view piece);  // piece must not be empty
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";

@@ -21,7 +21,9 @@
 #include "identity/passwords.h"
 #include "identity/sessions.h"
 #include "identity/tokens.h"
+#include "net/http_fetch.h"
 #include "net/http_server.h"
+#include "net/smtp_client.h"
 #include "observe/log.h"
 #include "operations/engine.h"
 #include "pg/embedded_server.h"
@@ -49,6 +51,14 @@ struct CredentialSettings {
   std::string master_key, master_key_file;
 };
 
+struct MailSettings {
+  std::string url;  // "" = this installation sends no mail
+  std::string user, password, password_file;
+  std::string from;
+  net::SmtpTls tls = net::SmtpTls::required;
+  std::string ca_file;
+};
+
 struct ClientOptions {
   std::string url;
   std::string tenant_key, tenant_key_file;
@@ -71,6 +81,9 @@ struct Config {
   identity::PasswordOptions passwords;
   identity::SessionOptions sessions;
   identity::AccessDirectoryOptions access;
+  MailSettings mail;
+  std::chrono::hours invitation_life{7 * 24};
+  net::FetchOptions sso;  // how identity providers are asked
   data::DataOptions data;
   tenancy::GuardMode context_guard = tenancy::GuardMode::automatic;
   tenancy::ContextKeyOptions context_keys;

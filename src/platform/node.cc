@@ -14,6 +14,7 @@
 #include "platform/database.h"
 #include "platform/demo.h"
 #include "platform/listen_probe.h"
+#include "platform/mail_settings.h"
 #include "platform/secrets.h"
 #include "platform/signals.h"
 #include "platform/version.h"
@@ -71,14 +72,25 @@ std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
   return fmt::format("{}://{}:{}", http.certificate_file.empty() ? "http" : "https", host, port);
 }
 
+// Apart from other work: providers are named by tenants, and may be slow on purpose.
+net::BlockingWorkOptions provider_work_options() {
+  net::BlockingWorkOptions options;
+  options.threads = 8;
+  options.overloaded_message = "too many people are signing in right now; try again in a moment";
+  return options;
+}
+
 // Every worker of this process, and the threads that run them.
 class Node {
  public:
-  Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log, const Hooks& hooks)
+  Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log, const Hooks& hooks,
+       identity::MailOptions mail)
       : resolved_(resolved),
         config_(resolved.config),
         kind_(kind),
         passwords_(config_.passwords),
+        background_(net::BlockingWorkOptions()),
+        provider_work_(provider_work_options()),
         context_{.config = config_,
                  .administrator = database.administrator,
                  .credentials = database.credentials,
@@ -86,6 +98,9 @@ class Node {
                  .clock = clock_,
                  .hooks = hooks,
                  .passwords = passwords_,
+                 .background = background_,
+                 .provider_work = provider_work_,
+                 .mail = std::move(mail),
                  .database_ready = [&database] { return database.ready(); },
                  .tenant_changed = [this](std::size_t origin,
                                           const Uuid& tenant) { forget_tenant(origin, tenant); },
@@ -96,6 +111,7 @@ class Node {
                      [this](const std::string& payload) {
                        for (const auto& worker : workers_) worker->notice_operation(payload);
                      },
+                 .mail_queued = [this] { first().hurry_mail(); },
                  .run_verification =
                      [this](verify::Runner::Job job) { return verifier_.request(std::move(job)); }},
         verifier_(verifier_settings(), config_.verify_every, log) {
@@ -152,6 +168,8 @@ class Node {
   }
 
   void begin_drain(std::chrono::milliseconds time) {
+    background_.stop_soon();
+    provider_work_.stop_soon();
     for (const auto& worker : workers_) worker->begin_drain(deadline_in(time));
   }
 
@@ -261,7 +279,10 @@ class Node {
   const Config& config_;
   ServerKind kind_;
   SystemClock clock_;
-  identity::Passwords passwords_;  // before the workers: nobody may wait for it when it goes
+  // Before the workers: nobody may wait for these when they go.
+  identity::Passwords passwords_;
+  net::BlockingWork background_;
+  net::BlockingWork provider_work_;
   NodeContext context_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
@@ -305,6 +326,7 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
   const Config& config = resolved.config;
   Signals signals;  // first: threads made before it would receive signals, too
   TRY_DO(selected_packs(config.server.packs));
+  TRY(auto mail, mail_options(resolved));
   TRY_DO(check_address_is_free(config.http.address, config.http.port));
   TRY(const auto sink, open_log_sink(config));
   const SystemClock clock;
@@ -315,7 +337,7 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
                 kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
   TRY(auto database, open_database(resolved, kind));
   TRY(const auto admin_token, admin_token_for(resolved, kind));
-  Node node(resolved, kind, database, log, hooks);
+  Node node(resolved, kind, database, log, hooks, std::move(mail));
   const auto fail = [&](Error error) -> Result<cli::ExitCode> {
     node.end();
     return explained(std::move(error));

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "mail/message.h"
 #include "platform/config.h"
 #include "platform/units.h"
 
@@ -370,6 +371,59 @@ void add_people(std::vector<OptionSpec>& registry) {
                  "Access tokens that one worker keeps in memory");
 }
 
+void add_sso(std::vector<OptionSpec>& registry) {
+  Module module(registry, "sso");
+  module.choice(
+      "sso_reach", ROWHOUSE_MEMBER(sso.reach), {"public", "private", "development"},
+      "Where identity providers of tenants may be: public: https at addresses of the internet; private: "
+      "in this network, too; development: also http on this machine");
+  module
+      .text("sso_ca_file", ROWHOUSE_MEMBER(sso.ca_file),
+            "PEM certificates to trust with identity providers, instead of the system's", Kind::file, "FILE")
+      .default_text = "the system's";
+  module.duration("sso_timeout", ROWHOUSE_MEMBER(sso.timeout), milliseconds(500), milliseconds(60'000),
+                  "How long an identity provider may take for one answer");
+}
+
+void add_mail(std::vector<OptionSpec>& registry) {
+  Module module(registry, "mail");
+  OptionSpec& url =
+      module.text("smtp_url", ROWHOUSE_MEMBER(mail.url),
+                  "Server that sends invitations and links. Without one, links are shown once to "
+                  "the admin who makes them",
+                  Kind::text, "URL");
+  url.bounds = "smtp://HOST:PORT or smtps://HOST:PORT";
+  url.set = [](Config& config, std::string_view value) {
+    const bool is_url = (value.starts_with("smtp://") && value.size() > 7) ||
+                        (value.starts_with("smtps://") && value.size() > 8);
+    if (!is_url || value.find_first_of("@ ?#\"\\") != std::string_view::npos) return false;
+    config.mail.url = std::string(value);
+    return true;
+  };
+  url.default_text = "none: no mail is sent";
+  OptionSpec& from =
+      module.text("smtp_from", ROWHOUSE_MEMBER(mail.from), "Sender of the mails", Kind::text, "ADDRESS");
+  from.bounds = "an e-mail address, or NAME <ADDRESS>";
+  from.set = [](Config& config, std::string_view value) {
+    if (!mail::parse_mailbox(value)) return false;
+    config.mail.from = std::string(value);
+    return true;
+  };
+  module.text("smtp_user", ROWHOUSE_MEMBER(mail.user), "User at the mail server; none: it asks for none",
+              Kind::text, "USER");
+  module.secret("smtp_password", ROWHOUSE_MEMBER(mail.password), "Password of that user");
+  module.text("smtp_password_file", ROWHOUSE_MEMBER(mail.password_file), "File that holds the password",
+              Kind::file, "FILE");
+  module.choice("smtp_tls", ROWHOUSE_MEMBER(mail.tls), {"required", "opportunistic", "never"},
+                "TLS with an smtp:// server (STARTTLS). A password makes opportunistic required");
+  module
+      .text("smtp_ca_file", ROWHOUSE_MEMBER(mail.ca_file), "PEM certificates to trust with the mail server",
+            Kind::file, "FILE")
+      .default_text = "the system's";
+  module.duration("invitation_life", ROWHOUSE_MEMBER(invitation_life), milliseconds(3'600'000),
+                  std::chrono::days(90), "How long an invitation can be accepted");
+}
+
 void add_operations(std::vector<OptionSpec>& registry) {
   Module module(registry, "operations");
   OptionSpec& lease =
@@ -445,6 +499,8 @@ const std::vector<OptionSpec>& option_registry() {
     add_data(options);
     add_isolation(options);
     add_people(options);
+    add_mail(options);
+    add_sso(options);
     add_operations(options);
     add_client(options);
     return options;

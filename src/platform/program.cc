@@ -139,6 +139,9 @@ cli::App make_app(const Environment& environment, const Hooks& hooks) {
   append(app.commands, cli::key_commands());
   append(app.commands, cli::service_key_commands());
   append(app.commands, cli::people_commands());
+  append(app.commands, cli::sso_commands());
+  append(app.commands, cli::invitation_commands());
+  append(app.commands, cli::mail_commands());
   append(app.commands, cli::operation_commands());
   append(app.commands, cli::pack_commands());
   app.commands.push_back(pack_check_command(environment));

@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "crypto/ed25519.h"
+#include "crypto/seal.h"
 #include "http/problem.h"
+#include "http/security_headers.h"
 #include "platform/version.h"
 
 namespace rowhouse::platform {
@@ -43,6 +45,28 @@ http::ApiOptions api_options(const Config& config) {
   options.max_json_bytes = config.http.max_body_bytes;
   options.max_import_bytes = config.data.max_import_bytes;
   options.version = kVersion;
+  return options;
+}
+
+// What authenticator apps show beside the account: the host that people know.
+std::string second_factor_place(std::string_view issuer) {
+  const std::size_t scheme = issuer.find("://");
+  if (scheme == std::string_view::npos) return std::string(issuer);
+  const std::string_view rest = issuer.substr(scheme + 3);
+  return std::string(rest.substr(0, rest.find('/')));
+}
+
+identity::LinkOptions link_options(const Config& config) {
+  identity::LinkOptions options;
+  options.base_url = config.tokens.issuer;
+  options.invitation_life = config.invitation_life;
+  return options;
+}
+
+identity::SsoOptions sso_options(const Config& config) {
+  identity::SsoOptions options;
+  options.base_url = config.tokens.issuer;
+  options.clock_skew = config.tokens.clock_skew;
   return options;
 }
 
@@ -103,8 +127,25 @@ Worker::Worker(NodeContext& node, std::size_t index)
       outbox_(identity_pool_, platform_pool_),
       access_(cluster_, identity_pool_, signing_keys_, outbox_, node.clock, node.config.access),
       users_(executor_, identity_pool_, node.passwords, node.clock),
+      mail_(executor_, identity_pool_, node.background, node.log, node.clock,
+            node.credentials.derive("queued mail", crypto::kSealKeyBytes), node.mail),
+      links_(executor_, identity_pool_, mail_, trail_, node.passwords, node.clock, link_options(node.config)),
+      invitations_(executor_, identity_pool_, registry_, users_, mail_, trail_, node.passwords, node.clock,
+                   link_options(node.config)),
+      second_factors_(identity_pool_, node.clock, second_factor_place(node.config.tokens.issuer),
+                      node.credentials.derive(identity::kSecondFactorKeyPurpose)),
       sessions_(executor_, identity_pool_, registry_, trail_, node.passwords, signing_keys_, node.clock,
                 node.config.sessions),
+      cookies_(node.config.tokens.issuer, node.credentials.derive(identity::kCsrfKeyPurpose)),
+      provider_fetch_(executor_, node.provider_work, node.config.sso),
+      providers_(identity_pool_, users_, node.clock, node.config.sso.reach,
+                 node.credentials.derive(identity::kSsoKeyPurpose, crypto::kSealKeyBytes)),
+      issuers_(provider_fetch_),
+      external_users_(identity_pool_, users_),
+      external_tokens_(providers_, issuers_, external_users_, node.clock, node.config.tokens),
+      single_sign_on_(identity_pool_, registry_, trail_, providers_, issuers_, external_users_, sessions_,
+                      node.clock, sso_options(node.config),
+                      node.credentials.derive(identity::kSsoKeyPurpose, crypto::kSealKeyBytes)),
       authenticator_(registry_, trail_, node.clock, node.config.server.base_domain),
       database_(
           executor_, tenant_database_options(node),
@@ -130,6 +171,13 @@ http::Dependencies Worker::dependencies() {
       .authenticator = authenticator_,
       .users = users_,
       .sessions = sessions_,
+      .mail = mail_,
+      .links = links_,
+      .invitations = invitations_,
+      .second_factors = second_factors_,
+      .cookies = cookies_,
+      .providers = providers_,
+      .single_sign_on = single_sign_on_,
       .signing_keys = signing_keys_,
       .data = data_,
       .operations = operations_,
@@ -179,11 +227,28 @@ void Worker::wire_identity() {
     node_.access_changed(index_, subject);
   };
   users_.wire(changed);
+  mail_.wire([this] { node_.mail_queued(); });
+  links_.wire(changed);
+  invitations_.wire(changed);
   sessions_.wire(changed);
+  providers_.wire(changed);
+  access_.accept_external(external_tokens_);
+  sessions_.wire(second_factors_);
   authenticator_.accept_tokens(access_);
+  authenticator_.accept_cookies(cookies_);
   tenants_.wire_people([this](Uuid tenant, tenancy::Actor actor, CallOptions options) {
     return remove_people(tenant, std::move(actor), options);
   });
+  tenants_.wire_welcome([this](std::shared_ptr<const tenancy::Tenant> tenant, std::string email,
+                               std::string token, tenancy::Actor actor, CallOptions options) {
+    return welcome(std::move(tenant), std::move(email), std::move(token), std::move(actor), options);
+  });
+}
+
+Task<Result<void>> Worker::welcome(std::shared_ptr<const tenancy::Tenant> tenant, std::string email,
+                                   std::string token, tenancy::Actor actor, CallOptions options) {
+  co_return co_await invitations_.welcome(std::move(tenant), std::move(email), std::move(token),
+                                          std::move(actor), options);
 }
 
 Task<Result<void>> Worker::remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options) {
@@ -220,6 +285,7 @@ Task<Result<void>> Worker::start_operations(OldLeases leases, CallOptions option
   if (index_ == 0) {
     listen_for_operations();
     catch_up_.start();
+    mail_.start();
   }
   co_return Result<void>();
 }
@@ -240,6 +306,7 @@ Task<Result<void>> Worker::load_packs(CallOptions options) {
 Result<std::uint16_t> Worker::listen(std::uint16_t port) {
   net::ServerOptions options = node_.config.http;
   options.port = port;
+  options.fixed_headers = http::security_header_block(node_.config.tokens.issuer);
   const auto handle = [this](net::HttpRequest& request) {
     node_.requests.fetch_add(1, std::memory_order_relaxed);
     return api_.handle(request);
@@ -302,6 +369,7 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 }
 
 Task<void> Worker::stop_services() {
+  co_await mail_.stop();
   co_await catch_up_.stop();
   operation_notices_.reset();
   co_await operations_.stop();
@@ -321,6 +389,10 @@ void Worker::forget_access(const Uuid& subject) {
 
 void Worker::notice_operation(const std::string& payload) {
   executor_.post([this, payload] { operations_.notice(payload); });
+}
+
+void Worker::hurry_mail() {
+  executor_.post([this] { mail_.hurry(); });
 }
 
 void Worker::reload_packs() {

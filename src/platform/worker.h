@@ -19,12 +19,21 @@
 #include "http/api.h"
 #include "identity/access_directory.h"
 #include "identity/authenticator.h"
+#include "identity/browser_cookies.h"
+#include "identity/external_tokens.h"
+#include "identity/invitations.h"
+#include "identity/links.h"
+#include "identity/mail_queue.h"
 #include "identity/outbox.h"
 #include "identity/passwords.h"
+#include "identity/second_factors.h"
 #include "identity/sessions.h"
 #include "identity/signing_keys.h"
+#include "identity/sso.h"
 #include "identity/users.h"
+#include "net/blocking_work.h"
 #include "net/executor.h"
+#include "net/http_fetch.h"
 #include "net/http_server.h"
 #include "observe/log.h"
 #include "operations/engine.h"
@@ -58,11 +67,15 @@ struct NodeContext {
   const Clock& clock;
   const Hooks& hooks;
   identity::Passwords& passwords;
+  net::BlockingWork& background;     // network work that blocks: mail
+  net::BlockingWork& provider_work;  // the same with identity providers of tenants
+  identity::MailOptions mail;
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
   std::function<void(std::size_t worker)> packs_changed;                // the same
   std::function<void(std::size_t worker, const Uuid&)> access_changed;  // the same
   std::function<void(const std::string& payload)> operation_noticed;    // tells every worker
+  std::function<void()> mail_queued;                                    // tells the worker that sends
   std::function<bool(verify::Runner::Job)> run_verification;            // any thread
   std::atomic<std::uint64_t> requests{0};
   std::array<std::atomic<std::uint64_t>, 5> requests_by_class{};  // of status: 1xx, 2xx, …
@@ -102,6 +115,7 @@ class Worker {
   void forget_access(const Uuid& subject);  // a user, session or tenant; see AccessDirectory
   void reload_packs();
   void notice_operation(const std::string& payload);
+  void hurry_mail();
 
   net::Executor& executor() { return executor_; }
   const tenancy::Cluster& cluster() const { return cluster_; }
@@ -113,6 +127,9 @@ class Worker {
   void wire_tenants();
   void wire_identity();
   void listen_for_operations();
+  // The first admin of a tenant that is being made; see TenantService::wire_welcome().
+  Task<Result<void>> welcome(std::shared_ptr<const tenancy::Tenant> tenant, std::string email,
+                             std::string token, tenancy::Actor actor, CallOptions options);
   Task<Result<void>> remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options);
   Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                          const std::vector<tenancy::SampleData>& samples,
@@ -146,7 +163,18 @@ class Worker {
   identity::Outbox outbox_;
   identity::AccessDirectory access_;
   identity::UserService users_;
+  identity::MailQueue mail_;
+  identity::LinkService links_;
+  identity::InvitationService invitations_;
+  identity::SecondFactors second_factors_;
   identity::SessionService sessions_;
+  const identity::BrowserCookies cookies_;
+  net::HttpFetch provider_fetch_;
+  identity::ProviderService providers_;
+  identity::ExternalIssuers issuers_;
+  identity::ExternalUsers external_users_;
+  identity::ExternalTokens external_tokens_;
+  identity::SingleSignOn single_sign_on_;
   identity::Authenticator authenticator_;
   session::TenantDatabase database_;
   tenancy::TenantService tenants_;

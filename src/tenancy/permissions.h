@@ -59,7 +59,9 @@ struct OwnOperation {
   std::string_view name;
   std::string_view description;
 };
-inline constexpr std::array<OwnOperation, 8> kTenantOperations = {{
+inline constexpr std::array<OwnOperation, 10> kTenantOperations = {{
+    {"identity_provider:manage", "Set and remove the tenant's identity provider"},
+    {"identity_provider:read", "See the tenant's identity provider"},
     {"key:manage", "Make, rotate and revoke the tenant's API keys"},
     {"key:read", "See the tenant's API keys"},
     {"role:manage", "Make, change and delete the tenant's own roles"},
@@ -92,7 +94,8 @@ inline constexpr std::array<OwnOperation, 16> kPlatformOperations = {{
 
 bool is_tenant_operation(std::string_view operation);
 bool is_platform_operation(std::string_view operation);
-// Is the kind one of Rowhouse's own for tenants ("user", "role", "key", "session", "tenant")?
+// Is the kind one of Rowhouse's own for tenants ("user", "role", "key", "session", "tenant",
+// "identity_provider")?
 bool is_reserved_kind(std::string_view kind);
 
 }  // namespace rowhouse::tenancy

@@ -211,6 +211,13 @@ std::string TenantService::Impl::api_key_of(const Uuid& operation) const {
   return std::string(kTenantKeyPrefix) + to_base64url(secret);
 }
 
+// The same for the link of its first admin.
+std::string TenantService::Impl::invitation_of(const Uuid& operation) const {
+  const std::string secret = cluster.credentials().derive("invitation of operation " + operation.to_string(),
+                                                          kCredentialRandomBytes);
+  return "rhl_" + to_base64url(secret);
+}
+
 Task<Result<operations::Submitted>> TenantService::Impl::submit_with_rows(Registration& registration,
                                                                           CallOptions options) {
   operations::Submission submission = registration.submission;
@@ -279,7 +286,8 @@ Task<Result<operations::Submitted>> TenantService::Impl::submit_rows_alone(Regis
 Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& request, const Pack& pack,
                                                           const Actor& actor, operations::Submission blank,
                                                           CallOptions options) {
-  const bool rows_only = request.tier == Tier::pool && request.sample_rows == NewTenant::SampleRows::none;
+  const bool rows_only = request.tier == Tier::pool && request.sample_rows == NewTenant::SampleRows::none &&
+                         request.admin_email.empty();
   const Uuid id = Uuid::make_v7(clock.now());
   Registration registration{.tenant = tenant_of(request, pack, TenantStatus::provisioning, id),
                             .key_id = Uuid::make_v7(clock.now()),
@@ -301,6 +309,7 @@ Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& reque
     registration.submission.tenant = id;
     registration.submission.input = operation_input(tenant, actor);
     registration.submission.input.set(kSampleRows, request.sample_rows == NewTenant::SampleRows::load);
+    if (!request.admin_email.empty()) registration.submission.input.set(kAdminEmail, request.admin_email);
     // No conditional expression around two co_awaits.
     std::optional<Result<operations::Submitted>> submitted;
     if (rows_only) {
@@ -310,12 +319,17 @@ Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& reque
     }
     if (submitted->ok()) {
       if ((*submitted)->novelty == operations::Submitted::Novelty::repeated) {
-        co_return co_await find_started((*submitted)->id, options);
+        CO_TRY(auto before, co_await find_started((*submitted)->id, options));
+        // It asked for the same.
+        if (before.tenant && !request.admin_email.empty())
+          before.invitation = invitation_of(before.operation);
+        co_return before;
       }
       StartedCreation started;
       started.operation = operation;
       started.tenant = std::move(registration.registered);
       started.api_key = std::move(registration.api_key);
+      if (!request.admin_email.empty()) started.invitation = invitation_of(operation);
       if (rows_only) started.stage = StartedCreation::Stage::finished;
       co_return started;
     }
@@ -378,6 +392,7 @@ Task<Result<CreatedTenant>> TenantService::finish_create(StartedCreation started
   CreatedTenant created;
   created.operation = started.operation;
   created.api_key = std::move(started.api_key);
+  created.invitation = std::move(started.invitation);
   if (started.stage == StartedCreation::Stage::finished) {
     created.tenant = std::move(started.tenant);
     co_return created;

@@ -13,12 +13,9 @@ namespace {
 
 constexpr std::size_t kMaxDomainBytes = 253;
 constexpr std::size_t kMaxLabelBytes = 63;
-constexpr std::size_t kMaxEmailBytes = 254;
-constexpr std::string_view kControlCharacters(
-    "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19"
-    "\x1a\x1b"
-    "\x1c\x1d\x1e\x1f\x7f",
-    33);
+constexpr std::size_t kMinEmailBytes = 3;
+constexpr std::size_t kMaxEmailBytes = 254;  // RFC 5321, section 4.5.3.1.3, without the brackets
+constexpr std::size_t kMaxLocalPartBytes = 64;
 
 void add(Faults& faults, std::string_view path, std::string what) {
   faults.emplace_back(std::string(path), std::move(what));
@@ -115,15 +112,26 @@ void check_subdomain(std::string_view path, std::string_view subdomain, Faults& 
   }
 }
 
+bool is_email(std::string_view text) {
+  const auto at = text.find('@');
+  if (text.size() < kMinEmailBytes || text.size() > kMaxEmailBytes) return false;
+  if (at == std::string_view::npos || at == 0 || at > kMaxLocalPartBytes) return false;
+  const std::string_view domain = text.substr(at + 1);
+  if (domain.empty() || domain.front() == '.' || domain.back() == '.' || domain.front() == '-') return false;
+  if (domain.find("..") != std::string_view::npos) return false;
+  const auto in_domain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  };
+  const auto in_local_part = [](char c) {
+    return c > ' ' && c < '\x7f' && std::string_view("\"(),:;<>[]\\@").find(c) == std::string_view::npos;
+  };
+  const std::string_view local_part = text.substr(0, at);
+  return std::all_of(domain.begin(), domain.end(), in_domain) &&
+         std::all_of(local_part.begin(), local_part.end(), in_local_part);
+}
+
 void check_email(std::string_view path, std::string_view email, Faults& faults) {
-  const auto at = email.rfind('@');
-  const bool plain = is_valid_utf8(email) &&
-                     email.find_first_of(kControlCharacters) == std::string_view::npos &&
-                     email.find_first_of(" <>,;\"") == std::string_view::npos;
-  if (!plain || email.size() > kMaxEmailBytes || at == std::string_view::npos || at == 0 ||
-      email.find('@') != at || at + 1 == email.size()) {
-    add(faults, path, "must be an e-mail address");
-  }
+  if (!is_email(email)) add(faults, path, "must be an e-mail address");
 }
 
 void check_document(std::string_view path, const json::Value& document, Faults& faults) {

@@ -25,6 +25,8 @@ Error error_of(Faults faults);
 void check_name(std::string_view path, std::string_view name, Faults& faults);
 void check_domain(std::string_view path, std::string_view domain, Faults& faults);  // lower case by then
 void check_subdomain(std::string_view path, std::string_view subdomain, Faults& faults);  // one label
+// Only what mail servers agree on: ASCII, one '@', a domain of letters, digits, '-' and '.'.
+bool is_email(std::string_view text);
 void check_email(std::string_view path, std::string_view email, Faults& faults);
 // null (which stands for {}) or an object of bounded size without NUL characters.
 void check_document(std::string_view path, const json::Value& document, Faults& faults);

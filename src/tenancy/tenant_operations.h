@@ -2,8 +2,9 @@
 //
 //   tenant.create   register · create_schema | create_role, create_database, database_privileges, hand_over,
 //   guard ·
-//                   prepare_schema · load_samples · activate · catch_up
-//                   Which of them depends on tier and samples. A failure or a cancel takes everything back.
+//                   prepare_schema · load_samples · invite_admin · activate · catch_up
+//                   Which of them depends on tier, samples and the admin. A failure or a cancel takes
+//                   everything back.
 //   tenant.delete   close · wait_for_requests · drop_schema | drop_database, drop_role · erase_rows ·
 //   remove_people · prove · unregister
 //                   There is no way back: it goes on until nothing is left.
@@ -30,7 +31,8 @@ inline constexpr const char* kDeleteOperation = "tenant.delete";
 json::Value operation_input(const Tenant& tenant, const Actor& actor);
 inline constexpr const char* kSampleRows =
     "sample_rows";  // of tenant.create: true if asked for; in its output: how many
-inline constexpr const char* kReason = "reason";  // of tenant.delete: kAbandoned, or absent
+inline constexpr const char* kAdminEmail = "admin_email";  // of tenant.create: who is invited; or absent
+inline constexpr const char* kReason = "reason";           // of tenant.delete: kAbandoned, or absent
 inline constexpr const char* kAbandoned = "abandoned";
 
 // An actor's name for one of its requests, unique over all of them.

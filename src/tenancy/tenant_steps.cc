@@ -45,6 +45,7 @@ bool wants_samples(const json::Value& input) {
   const json::Value* wanted = input.find(kSampleRows);
   return wanted != nullptr && wanted->as_bool() != nullptr && *wanted->as_bool();
 }
+bool has_admin(const json::Value& input) { return input.find(kAdminEmail) != nullptr; }
 bool is_abandoned(const json::Value& input) {
   const json::Value* reason = input.find(kReason);
   return reason != nullptr && *reason == json::Value(kAbandoned);
@@ -104,6 +105,8 @@ operations::Kind TenantService::Impl::creation_kind() {
   steps.push_back(Step::effect("prepare_schema", step(&Impl::prepare_schema)).when(has_own_schema));
   steps.push_back(Step::effect("load_samples", step(&Impl::load_sample_rows), undo(&Impl::remove_rows))
                       .when(wants_samples));
+  steps.push_back(
+      Step::effect("invite_admin", step(&Impl::invite_admin), undo(&Impl::remove_people)).when(has_admin));
   steps.push_back(Step::record("activate", record(&Impl::activate), record(&Impl::deactivate)));
   steps.push_back(Step::effect("catch_up", step(&Impl::catch_up)).when(has_own_schema));
   return kind;
@@ -153,6 +156,19 @@ Task<Result<void>> TenantService::Impl::load_sample_rows(const Tenant& subject, 
   CO_TRY(const std::size_t rows, co_await load_samples(std::move(tenant), bundle.samples, run.options()));
   run.output().set(kSampleRows, static_cast<std::int64_t>(rows));
   co_return Result<void>();
+}
+
+// Before the tenant works, so that a mail that cannot be queued leaves no tenant without an admin.
+Task<Result<void>> TenantService::Impl::invite_admin(const Tenant& subject, Run& run) {
+  const json::Value* email = run.input().find(kAdminEmail);
+  if (!welcome || email == nullptr || email->as_string() == nullptr) co_return Result<void>();
+  CO_TRY(auto tenant, co_await read(subject.id.to_string(), run.options()));
+  if (tenant->pack == nullptr) co_return Error(ErrorCode::internal, "the tenant's pack is not installed");
+  std::string address = *email->as_string();
+  std::string token = invitation_of(run.id());
+  Actor actor = actor_of(run);
+  co_return co_await welcome(std::move(tenant), std::move(address), std::move(token), std::move(actor),
+                             run.options());
 }
 
 Task<Result<void>> TenantService::Impl::activate(Run& run, pg::Session& session) {

@@ -240,6 +240,8 @@ void TenantService::wire(Changed changed, SampleLoader samples, CloseDatabase cl
 
 void TenantService::wire_people(RemovePeople remove) { impl_->remove_tenant_people = std::move(remove); }
 
+void TenantService::wire_welcome(Welcome welcome) { impl_->welcome = std::move(welcome); }
+
 // -------------------------------------------------------------------------------------------------- read
 
 Task<Result<std::shared_ptr<const Tenant>>> TenantService::Impl::read(std::string id_or_slug,

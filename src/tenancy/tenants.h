@@ -41,7 +41,7 @@ struct NewTenant {
   std::optional<Tier> tier;       // nullopt = the pack's default
   std::string domain, subdomain;  // "" = none (subdomain: the slug)
   StorageChoice storage = StorageChoice::none;
-  std::string admin_email;
+  std::string admin_email;  // who is invited as its first admin; "" = nobody
   json::Value settings, branding, contact;
   enum class SampleRows { none, load } sample_rows = SampleRows::none;
 };
@@ -57,6 +57,7 @@ struct CreatedTenant {
   std::string api_key;  // shown once, never stored
   std::size_t sample_row_count = 0;
   Uuid operation;
+  std::string invitation;  // token of the admin's invitation, stored nowhere; "" = nobody was invited
 };
 
 // A creation that goes on whether or not anybody waits for it.
@@ -67,6 +68,7 @@ struct StartedCreation {
   std::shared_ptr<const Tenant> tenant;
   std::string
       api_key;  // valid as soon as the tenant is active; a repeated request gets the same; "" if it is gone
+  std::string invitation;  // as of CreatedTenant; its link works as soon as the tenant is active
   // The tenant was rows alone and is active already: there is nothing to wait for.
   enum class Stage { under_way, finished } stage = Stage::under_way;
 };
@@ -153,6 +155,11 @@ class TenantService {
   // people.
   using RemovePeople = std::function<Task<Result<void>>(Uuid tenant, Actor actor, CallOptions options)>;
   void wire_people(RemovePeople remove);
+  // Invites the first admin of a tenant that is being made, by a one-time link with this token; wired to the
+  // identity module. May be repeated. Without it nobody is invited.
+  using Welcome = std::function<Task<Result<void>>(std::shared_ptr<const Tenant> tenant, std::string email,
+                                                   std::string token, Actor actor, CallOptions options)>;
+  void wire_welcome(Welcome welcome);
 
   // Starts and finishes. Errors: validation_failed with fields, conflict (slug, domain or subdomain taken;
   // cancelled or paused by an operator; deleted again), not_found never; otherwise what the failing step

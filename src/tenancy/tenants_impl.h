@@ -66,6 +66,7 @@ struct TenantService::Impl {
   Task<Result<void>> insert(Registration& registration, operations::Run& run, pg::Session& session);
   Task<Result<StartedCreation>> find_started(Uuid operation, CallOptions options);
   std::string api_key_of(const Uuid& operation) const;
+  std::string invitation_of(const Uuid& operation) const;
 
   // ---- starting a deletion (tenant_delete.cc)
   enum class Closing { asked_for, abandoned };
@@ -94,6 +95,7 @@ struct TenantService::Impl {
   Task<Result<void>> bring_to(const Bundle& bundle, const Tenant& subject, operations::Run& run);
   Task<Result<void>> prepare_schema(const Tenant& subject, operations::Run& run);
   Task<Result<void>> load_sample_rows(const Tenant& subject, operations::Run& run);
+  Task<Result<void>> invite_admin(const Tenant& subject, operations::Run& run);
   Task<Result<void>> activate(operations::Run& run, pg::Session& session);
   Task<Result<void>> deactivate(operations::Run& run, pg::Session& session);
   Task<Result<void>> catch_up(const Tenant& subject, operations::Run& run);
@@ -123,6 +125,7 @@ struct TenantService::Impl {
   SampleLoader load_samples;
   CloseDatabase close_database;
   RemovePeople remove_tenant_people;
+  Welcome welcome;
 };
 
 // The audit's view of one change of a tenant.

@@ -29,7 +29,7 @@ class TenantsTest : public fixture::InstallationTest {
 TEST_F(TenantsTest, APoolTenantIsRowsAlone) {
   const auto before = inventory();
   auto wanted = request("Acme \"& Söhne\"");
-  wanted.admin_email = "ann@example.com";
+  wanted.contact = json::parse(R"({"admin_email": "ann@example.com"})").value();
   wanted.settings = json::parse(R"({"timezone": "Europe/Berlin"})").value();
   wanted.storage = StorageChoice::byos;
   const auto created = create(wanted);

@@ -94,8 +94,9 @@ class ApiAttack : public ApiDuel {
     }
     if (family == "export" && parts.size() == 4 && method == "GET") return export_rows(where, target);
     if (family == "rpc" && parts.size() == 4 && method == "POST") return call(where, target);
-    const bool is_of_people =
-        family == "users" || family == "roles" || family == "auth" || family == "keys" || family == "me";
+    const bool is_of_people = family == "users" || family == "roles" || family == "auth" ||
+                              family == "keys" || family == "me" || family == "invitations" ||
+                              family == "sso";
     if (is_of_people && method != "GET" && path.find('{') == std::string::npos)
       return foreign_body(where, method, path);
     unknown_route(where, method, path);

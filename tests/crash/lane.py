@@ -172,6 +172,7 @@ class Lane:
             self.logs.secret(world.role_password(bytes.fromhex(self.key), role), f"the password of {role}")
         for id in self.case_operations:
             self.logs.secret(world.first_key(bytes.fromhex(self.key), id), "the key of a tenant, made or not")
+            self.logs.secret(world.invitation(bytes.fromhex(self.key), id), "the link of a tenant's admin, invited or not")
         found = self.logs.read_on([node.log_path for node in self.nodes] + [node.directory / "trail" for node in self.nodes]
                                   + [self.postgres.directory / "log"])
         tenants = [row[0] for row in self.connections.query(
@@ -237,6 +238,8 @@ class Lane:
         """What an operation needs, and its request."""
         name = f"Case {key}"
         body = {"name": name, "slug": key, "pack": "tekup", "plan": "enterprise", "tier": variant.tier, "sample_data": variant.samples}
+        if variant.admin:
+            body["admin_email"] = f"{key}@example.org"
         if variant.obstacle:
             self.connections.query(variant.obstacle[0], database=POOL)
         if variant.does == CREATE:
@@ -438,6 +441,8 @@ class Lane:
                 raise Failure("a repeated request made another tenant")
             if request.answer is not None and request.answer.status_code == 201 and request.answer.json()["api_key"] != tenant.key:
                 raise Failure("a repeated request answers with another key")
+            if variant.admin:
+                self.invited_once(tenant, answer.json()["invitation_link"])
             self.works(tenant)
             self.look({tenant.id: {**(self.samples if variant.samples else {}), "leads": 1 + (self.samples["leads"] if variant.samples else 0)}},
                       "with a tenant that works")
@@ -457,6 +462,12 @@ class Lane:
         for node in self.nodes:
             node.check_alive()
             node.check_log()
+
+    def invited_once(self, tenant, link):
+        rows = self.connections.query("SELECT email, token_hash = sha256(%s::bytea) FROM identity.invitations WHERE tenant_id = %s",
+                                      (link.rsplit("/", 1)[1].encode(), tenant.id), world.IDENTITY)
+        if rows != [(f"{tenant.slug}@example.org", True)]:
+            raise Failure(f"the admin is not invited once, by the link of the answer: {rows}")
 
     def repeat(self, method, path, body, key, wanted):
         """503 is an answer while nodes find their connections again."""

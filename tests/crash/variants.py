@@ -17,6 +17,7 @@ class Variant:
     does: str
     tier: str
     samples: bool = False
+    admin: bool = False  # somebody is invited
     fails_at: str = ""
     cancelled_at: str = ""
     obstacle: tuple = ()
@@ -37,9 +38,9 @@ def at_the_end(tier):
 
 TIERS = ("pool", "schema", "database")
 VARIANTS = [
-    *(Variant(f"create-{tier}-samples", CREATE, tier, samples=True) for tier in TIERS),
+    *(Variant(f"create-{tier}-samples", CREATE, tier, samples=True, admin=True) for tier in TIERS),
     *(Variant(f"create-{tier}", CREATE, tier, in_one_statement=tier == "pool") for tier in TIERS),
-    *(Variant(f"undo-{tier}", CREATE, tier, samples=True, fails_at=at_the_end(tier), ends="undone") for tier in TIERS),
+    *(Variant(f"undo-{tier}", CREATE, tier, samples=True, admin=True, fails_at=at_the_end(tier), ends="undone") for tier in TIERS),
     *(Variant(f"cancel-{tier}", CREATE, tier, samples=True, cancelled_at=f"{CREATE}/load_samples/run/before", ends="cancelled") for tier in TIERS),
     *(Variant(f"delete-{tier}", DELETE, tier, samples=True) for tier in TIERS),
     Variant("upgrade", UPGRADE, "pool", grows=True),

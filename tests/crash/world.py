@@ -338,6 +338,11 @@ def first_key(master, operation):
     return "tk_" + base64.urlsafe_b64encode(hkdf(master, f"tenant key of operation {operation}")).rstrip(b"=").decode()
 
 
+def invitation(master, operation):
+    """Of the admin of that tenant."""
+    return "rhl_" + base64.urlsafe_b64encode(hkdf(master, f"invitation of operation {operation}")).rstrip(b"=").decode()
+
+
 def context_keys(master, connections):
     """What signs the contexts of each database, as it would look in a statement."""
     found = []

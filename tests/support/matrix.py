@@ -15,7 +15,7 @@ import json
 import re
 import uuid
 
-from .api import text_of
+from .api import Api, text_of
 from .people import add_person, new_email
 
 JSON = {"Content-Type": "application/json"}
@@ -300,6 +300,65 @@ def probe_new_user(duel, _):
     duel.victim.api.refused("GET", f"/v1/users/{made['id']}", 404, "not_found")
 
 
+def victim_invitation(duel):
+    """(id, e-mail address, the address of its link) of one of the victim's that is open."""
+    if not hasattr(duel, "invited"):
+        duel.invited = duel.victim.api.post("/v1/invitations", {"email": new_email("invited"), "role": first_role(duel.victim)}, 201)
+    return duel.invited["invitation"]["id"], duel.invited["invitation"]["email"], duel.invited["link"] or ""
+
+
+def first_role(tenant):
+    return tenant.api.get("/v1/roles")["data"][0]["name"]
+
+
+def probe_invitations(duel, _):
+    id, email, _ = victim_invitation(duel)
+    answer = duel.attacker.api.call("GET", "/v1/invitations", 200)
+    for secret in (id, email, duel.victim.id, duel.victim.slug):
+        assert secret not in answer.text
+
+
+def probe_new_invitation(duel, _):
+    """Whom the victim has invited may be invited here, too, and sees nothing of the other."""
+    _, email, link = victim_invitation(duel)
+    body = {"email": email, "role": first_role(duel.attacker)}
+    duel.attacker.api.refused("POST", "/v1/invitations", 422, "validation_failed", json={**body, "tenant": duel.victim.id})
+    made = duel.attacker.api.post("/v1/invitations", body, 201)
+    assert made["link"] and made["link"] != link
+    offer = Api(duel.admin.url).call("POST", "/v1/auth/invitations", 200, json={"token": made["link"].rsplit("/", 1)[1]})
+    assert offer.json()["tenant"]["id"] == duel.attacker.id and duel.victim.slug not in offer.text
+    duel.attacker.api.delete(f"/v1/invitations/{made['invitation']['id']}")
+
+
+def probe_foreign_invitation(method, ending):
+    def probe(duel, _):
+        id, _, link = victim_invitation(duel)
+        ghost = str(uuid.uuid4())
+        duel.same(method, (f"/v1/invitations/{id}{ending}", {}), (f"/v1/invitations/{ghost}{ending}", {}), [(id, ghost)], 404)
+        Api(duel.admin.url).call("POST", "/v1/auth/invitations", 200, json={"token": link.rsplit("/", 1)[1]})
+    return probe
+
+
+def probe_identity_provider(method, ending=""):
+    """Each tenant has one provider at most, and its path names none."""
+    path = "/v1/sso/provider"
+
+    def probe(duel, _):
+        secret = f"victim-{uuid.uuid4().hex[:12]}"
+        settings = {"issuer": f"https://{secret}.example", "client_id": secret}
+        mine = duel.victim.api.call("PUT", path, 200, json=settings).json()
+        if method == "PUT":
+            duel.attacker.api.refused("PUT", path, 422, "validation_failed", json={**settings, "tenant": duel.victim.id})
+            made = duel.attacker.api.call("PUT", path, 200, json={**settings, "client_id": "own"}).json()
+            assert made["id"] != mine["id"]
+            duel.attacker.api.delete(path)
+        else:
+            answer = duel.attacker.api.call(method, path + ending, 404)
+            assert secret not in answer.text and duel.victim.id not in answer.text
+        assert duel.victim.api.get(path) == mine
+    return probe
+
+
 def probe_role(method):
     """Roles have names, the same at every tenant: a role of the victim's own is none of the attacker's."""
     def probe(duel, _):
@@ -332,9 +391,20 @@ PEOPLE_ROUTES = [
     ("DELETE", "/v1/me/sessions/{session}", {"probe": probe_only_for_people("DELETE", "/v1/me/sessions/{session}")}),
     ("POST", "/v1/auth/password", {"probe": probe_only_for_people("POST", "/v1/auth/password",
                                                                   {"current_password": "x", "new_password": "y"})}),
+    *[(method, path, {"probe": probe_only_for_people(method, path, body)}) for method, path, body in (
+        ("GET", "/v1/me/totp", None), ("POST", "/v1/me/totp", {"password": "x"}), ("POST", "/v1/me/totp/confirm", {"code": "123456"}),
+        ("DELETE", "/v1/me/totp", {"password": "x", "code": "123456"}),
+        ("POST", "/v1/me/recovery-codes", {"password": "x", "code": "123456"}))],
     ("GET", "/v1/users", {"probe": probe_people_list("/v1/users")}),
     ("POST", "/v1/users", {"probe": probe_new_user}),
     *[(method, "/v1/users/{user}", {"probe": probe_foreign_person(method, "users")}) for method in ("GET", "PATCH", "DELETE")],
+    ("POST", "/v1/me/email/verification", {"probe": probe_only_for_people("POST", "/v1/me/email/verification")}),
+    ("GET", "/v1/invitations", {"probe": probe_invitations}),
+    ("POST", "/v1/invitations", {"probe": probe_new_invitation}),
+    ("DELETE", "/v1/invitations/{invitation}", {"probe": probe_foreign_invitation("DELETE", "")}),
+    ("POST", "/v1/invitations/{invitation}/send", {"probe": probe_foreign_invitation("POST", "/send")}),
+    *[(method, "/v1/sso/provider", {"probe": probe_identity_provider(method)}) for method in ("GET", "PUT", "DELETE")],
+    ("POST", "/v1/sso/provider/test", {"probe": probe_identity_provider("POST", "/test")}),
     ("GET", "/v1/roles", {"probe": probe_people_list("/v1/roles")}),
     ("POST", "/v1/roles", {"probe": probe_role("POST")}),
     *[(method, "/v1/roles/{role}", {"probe": probe_role(method)}) for method in ("GET", "PATCH", "DELETE")],
@@ -427,7 +497,7 @@ ROUTES = [
 def attacks_on(method, path):
     """(target, acts) of a tenant's route; a route that is not known is a failure."""
     for known_method, pattern, acts in ROUTES:
-        found = re.fullmatch(re.sub(r"\{(id|key|user|role|session)\}", r"\{\1\}", pattern), path)
+        found = re.fullmatch(re.sub(r"\{(id|key|user|role|session|invitation)\}", r"\{\1\}", pattern), path)
         if known_method == method and found:
             return found.groupdict().get("target"), acts
     raise AssertionError(f"nobody knows how to attack {method} {path}: add it to ROUTES in tests/support/matrix.py")

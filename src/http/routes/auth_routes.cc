@@ -13,14 +13,6 @@ using identity::TenantContext;
 // Whoever keeps the keys asks again before a new one signs.
 const std::string kKeysMaxAge = "public, max-age=" + std::to_string(identity::kPublishedAhead.count());
 
-// The session of a person. Error: forbidden for keys.
-Result<Uuid> session_of(const identity::Principal& principal) {
-  if (!principal.session) {
-    return Error(ErrorCode::forbidden, "only a user who has signed in can do this, not a key");
-  }
-  return *principal.session;
-}
-
 json::Value me_document(const TenantContext& context, const identity::User* user) {
   const identity::Principal& principal = context.principal();
   json::Array operations;
@@ -77,7 +69,8 @@ class AuthRoutes {
   }
 
   Reply me(Call& call, const TenantContext& context) const {
-    if (!context.principal().session) co_return json_response(200, me_document(context, nullptr));
+    if (context.principal().kind != identity::PrincipalKind::tenant_user)
+      co_return json_response(200, me_document(context, nullptr));
     CO_TRY(const auto user, co_await users_.get_user(context.principal().id, call.options));
     co_return json_response(200, me_document(context, &user));
   }

@@ -1,29 +1,14 @@
 #include <map>
 
-#include "base/embedded.h"
-#include "base/text.h"
 #include "http/openapi.h"
 #include "http/routes/routes.h"
 #include "http/schemas.h"
+#include "http/static_files.h"
 
 namespace rowhouse::http {
 namespace {
 
 using identity::PlatformContext;
-
-constexpr std::string_view kStaticFolder = "src/http/static/";
-// The reference page loads nothing from elsewhere and runs no inline script.
-constexpr std::string_view kPagePolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-std::string_view content_type_of(std::string_view path) {
-  if (path.ends_with(".html")) return "text/html; charset=utf-8";
-  if (path.ends_with(".css")) return "text/css; charset=utf-8";
-  if (path.ends_with(".js")) return "text/javascript; charset=utf-8";
-  if (path.ends_with(".svg")) return "image/svg+xml";
-  return "application/octet-stream";
-}
 
 class OpenRoutes {
  public:
@@ -59,8 +44,13 @@ class OpenRoutes {
     co_return response;
   }
 
-  Reply page(Call&) const { co_return file("docs.html"); }
-  Reply asset(Call& call) const { co_return file(call.parameters[0]); }
+  Reply page(Call&) const { co_return static_file("docs.html"); }
+  // Every page has its own files beside it.
+  Reply asset(Call& call) const {
+    const std::string& name = call.parameters[0];
+    if (!name.starts_with("docs.")) co_return Error(ErrorCode::unknown_route, "there is no such page");
+    co_return static_file(name);
+  }
 
   Reply status(Call& call, const PlatformContext&) const {
     CO_TRY(const auto platform, co_await dependencies_.tenants.status(call.options));
@@ -89,22 +79,6 @@ class OpenRoutes {
       entry->second = json::serialize(build_openapi(infos, documented_packs_, pack, options_.version));
     }
     return entry->second;
-  }
-
-  static Result<net::HttpResponse> file(std::string_view name) {
-    const std::string path = std::string(kStaticFolder) + std::string(name);
-    for (const EmbeddedFile& candidate : embedded_files()) {
-      if (candidate.path != path) continue;
-      net::HttpResponse response(200);
-      response.headers.emplace_back("Content-Type", content_type_of(path));
-      response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
-      response.headers.emplace_back("X-Content-Type-Options", "nosniff");
-      response.headers.emplace_back("Referrer-Policy", "no-referrer");
-      response.headers.emplace_back("Cache-Control", "no-cache");
-      response.body = candidate.content;
-      return response;
-    }
-    return Error(ErrorCode::unknown_route, "there is no such page");
   }
 
   json::Value status_document(const tenancy::PlatformStatus& platform) const {

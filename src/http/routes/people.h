@@ -27,6 +27,14 @@ inline identity::Origin origin_of(const Call& call) {
   return identity::Origin(std::string(call.request.peer), std::string(agent), call.request.request_id);
 }
 
+// The session of a person. Error: forbidden for keys.
+inline Result<Uuid> session_of(const identity::Principal& principal) {
+  if (!principal.session) {
+    return Error(ErrorCode::forbidden, "only a user who has signed in can do this, not a key");
+  }
+  return *principal.session;
+}
+
 // Error: not_found. `what`: "user"
 inline Result<Uuid> id_in_path(const std::string& text, const char* what) {
   const auto id = Uuid::parse(text);

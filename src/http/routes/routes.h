@@ -11,8 +11,13 @@ void add_data_routes(Router& router, const Dependencies& dependencies, const Api
 void add_tenant_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_auth_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_browser_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_totp_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_people_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_account_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_invitation_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_mail_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_sso_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_token_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_pack_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_context_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);

@@ -63,7 +63,11 @@ Result<tenancy::TenantFilter> read_filter(const net::HttpRequest& request) {
 class TenantRoutes {
  public:
   TenantRoutes(const Dependencies& dependencies, const ApiOptions& options)
-      : operations_(dependencies.operations), tenants_(dependencies.tenants), options_(options) {}
+      : operations_(dependencies.operations),
+        tenants_(dependencies.tenants),
+        mail_(dependencies.mail),
+        signing_keys_(dependencies.signing_keys),
+        options_(options) {}
 
   Reply create(Call& call, const PlatformContext& context) const {
     CO_TRY(const json::Value body, co_await read_json(call.request, options_.max_json_bytes));
@@ -77,6 +81,7 @@ class TenantRoutes {
       json::Value begun;
       begun.set("tenant", started.tenant == nullptr ? json::Value() : tenant_document(*started.tenant));
       begun.set("api_key", started.api_key.empty() ? json::Value() : json::Value(started.api_key));
+      begun.set("invitation_link", invitation_link(started.invitation));
       CO_TRY(auto accepted, co_await answer_accepted(started.operation, std::move(begun), call.options));
       co_return told_of(std::move(accepted), started.operation, started.novelty);
     }
@@ -87,7 +92,9 @@ class TenantRoutes {
     document.set("tenant", tenant_document(*created.tenant));
     document.set("api_key", created.api_key);
     document.set("sample_rows", static_cast<std::int64_t>(created.sample_row_count));
+    document.set("invitation_link", invitation_link(created.invitation));
     net::HttpResponse response = json_response(201, document);
+    response.headers.emplace_back("Cache-Control", "no-store");
     response.headers.emplace_back("Location", "/v1/tenants/" + created.tenant->id.to_string());
     co_return told_of(std::move(response), operation, novelty);
   }
@@ -145,6 +152,14 @@ class TenantRoutes {
   }
 
  private:
+  // To be shown where no mail brings it.
+  json::Value invitation_link(const std::string& token) const {
+    if (token.empty() || mail_.sends()) return {};
+    identity::LinkOptions options;
+    options.base_url = signing_keys_.options().issuer;
+    return json::Value(identity::link_url(options, "invitation", token));
+  }
+
   // 202: `document` with the operation, which goes on by itself.
   Reply answer_accepted(Uuid id, json::Value document, CallOptions options) const {
     CO_TRY(const auto operation, co_await operations_.get(id, options));
@@ -166,6 +181,8 @@ class TenantRoutes {
 
   operations::Engine& operations_;
   tenancy::TenantService& tenants_;
+  identity::MailQueue& mail_;
+  identity::SigningKeys& signing_keys_;
   const ApiOptions& options_;
 };
 
