@@ -293,7 +293,7 @@ def test_keys_are_published_and_verify_what_the_server_signs(server, team):
     assert (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519") and "d" not in jwk
     assert len(signature) == 64
     discovery = server.anonymous.get("/.well-known/openid-configuration")
-    assert discovery["issuer"] == claims["iss"] and discovery["jwks_uri"] == claims["iss"] + "/.well-known/jwks.json"
+    assert discovery["issuer"] == claims["iss"] == server.url and discovery["jwks_uri"] == claims["iss"] + "/.well-known/jwks.json"
 
 
 def test_the_signing_key_rotates_without_logout(server, admin, team):

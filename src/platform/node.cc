@@ -63,15 +63,6 @@ Task<Result<void>> check_connection(const tenancy::Cluster& cluster, CallOptions
   co_return error;
 }
 
-// Where this node reaches itself: on the loopback if it listens everywhere.
-std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
-  std::string host = http.address;
-  if (host == "0.0.0.0") host = "127.0.0.1";
-  if (host == "::") host = "::1";
-  if (host.find(':') != std::string::npos) host = "[" + host + "]";
-  return fmt::format("{}://{}:{}", http.certificate_file.empty() ? "http" : "https", host, port);
-}
-
 // Apart from other work: providers are named by tenants, and may be slow on purpose.
 net::BlockingWorkOptions provider_work_options() {
   net::BlockingWorkOptions options;
@@ -320,6 +311,14 @@ void serve_until_asked_to_stop(Node& node, const Config& config, Signals& signal
 }
 
 }  // namespace
+
+std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
+  std::string host = http.address;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return fmt::format("{}://{}:{}", http.certificate_file.empty() ? "http" : "https", host, port);
+}
 
 Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
                                const cli::Terminal& terminal, const Hooks& hooks) {

@@ -330,10 +330,11 @@ void add_isolation(std::vector<OptionSpec>& registry) {
 
 void add_people(std::vector<OptionSpec>& registry) {
   Module module(registry, "people");
-  OptionSpec& issuer = module.text("issuer", ROWHOUSE_MEMBER(tokens.issuer),
-                                   "Base URL under which people and applications reach this installation; "
-                                   "the issuer of access tokens, the same on every node",
-                                   Kind::text, "URL");
+  OptionSpec& issuer = module.text(
+      "issuer", ROWHOUSE_MEMBER(tokens.issuer),
+      "Base URL under which people and applications reach this installation; "
+      "the issuer of access tokens, the same on every node. `up` takes the address that it listens on",
+      Kind::text, "URL");
   issuer.bounds = "an http or https URL without query, fragment and slash at the end";
   issuer.set = [](Config& config, std::string_view value) {
     const bool is_url = (value.starts_with("https://") && value.size() > 8) ||

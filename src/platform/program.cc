@@ -69,7 +69,13 @@ Result<cli::ClientSettings> client_settings(const cli::OptionValues& options, cl
 
 Result<cli::ExitCode> start(cli::Invocation& invocation, const Environment& environment, const Hooks& hooks,
                             ServerKind kind) {
-  TRY(const auto resolved, resolve(invocation.options(), environment));
+  TRY(auto resolved, resolve(invocation.options(), environment));
+  // `up` is one node, so where it listens is where people reach it; nodes of `serve` must all say the same.
+  const bool is_chosen = resolved.option("issuer").source.kind != SourceKind::defaults;
+  const net::ServerOptions& http = resolved.config.http;
+  if (kind == ServerKind::embedded && !is_chosen && http.port != 0) {
+    resolved.config.tokens.issuer = own_url(http, http.port);
+  }
   const Demo demo = invocation.has("demo") ? Demo::with : Demo::without;
   return run_node(resolved, kind, demo, invocation.terminal(), hooks);
 }
