@@ -397,7 +397,8 @@ void add_mail(std::vector<OptionSpec>& registry) {
   url.set = [](Config& config, std::string_view value) {
     const bool is_url = (value.starts_with("smtp://") && value.size() > 7) ||
                         (value.starts_with("smtps://") && value.size() > 8);
-    if (!is_url || value.find_first_of("@ ?#\"\\") != std::string_view::npos) return false;
+    if (!value.empty() && (!is_url || value.find_first_of("@ ?#\"\\") != std::string_view::npos))
+      return false;
     config.mail.url = std::string(value);
     return true;
   };
@@ -406,7 +407,7 @@ void add_mail(std::vector<OptionSpec>& registry) {
       module.text("smtp_from", ROWHOUSE_MEMBER(mail.from), "Sender of the mails", Kind::text, "ADDRESS");
   from.bounds = "an e-mail address, or NAME <ADDRESS>";
   from.set = [](Config& config, std::string_view value) {
-    if (!mail::parse_mailbox(value)) return false;
+    if (!value.empty() && !mail::parse_mailbox(value)) return false;
     config.mail.from = std::string(value);
     return true;
   };
