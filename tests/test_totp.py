@@ -57,7 +57,7 @@ def actions_of(server, user):
 def test_the_way_from_a_secret_to_a_sign_in_with_a_code(server, person):
     assert person.api.get("/v1/me/totp") == {"enabled": False, "since": None, "recovery_codes_left": 0}
     begun = person.api.post("/v1/me/totp", {"password": person.password}, 200)
-    assert begun["uri"].startswith("otpauth://totp/127.0.0.1%3A8080:") and f"secret={begun['secret']}&" in begun["uri"]
+    assert begun["uri"].startswith(f"otpauth://totp/127.0.0.1%3A{server.port}:") and f"secret={begun['secret']}&" in begun["uri"]
     person.login()  # one that is not confirmed does not count
     app = Authenticator(begun["secret"])
     wrong = next(code for code in ("000000", "111111", "222222") if not app.may_be(code))
