@@ -99,7 +99,7 @@ std::optional<Mailbox> parse_mailbox(std::string_view text) {
 }
 
 std::string encoded_header(std::string_view given) {
-  const std::string text = one_line(given);
+  std::string text = one_line(given);
   if (is_plain(text)) return text;
   std::string words;
   std::size_t begin = 0;
