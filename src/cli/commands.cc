@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "cli/api_client.h"
+#include "cli/table.h"
 
 namespace rowhouse::cli {
 
@@ -69,6 +70,40 @@ Result<void> hand_over_secret(const Invocation& invocation, const std::string& s
   terminal.err << fmt::format(
       "This is the {}. Store it now: Rowhouse keeps only a hash and cannot show it again.\n", what);
   return {};
+}
+
+const json::Array& data_of(const json::Value& body) {
+  static const json::Array none;
+  const json::Value* data = body.find("data");
+  return data != nullptr && data->as_array() != nullptr ? *data->as_array() : none;
+}
+
+Result<std::string> id_of_user(const ApiClient& client, const std::string& path, const std::string& user) {
+  if (user.find('@') == std::string::npos) return user;
+  std::string cursor;
+  do {
+    TRY(const auto reply,
+        client.call("GET", path + query_of({{"search", user}, {"limit", "500"}, {"cursor", cursor}})));
+    for (const json::Value& found : data_of(reply.body)) {
+      if (equals_ignoring_case(text_of(found, "email"), user)) return text_of(found, "id");
+    }
+    cursor = text_of(reply.body, "next_cursor");
+  } while (!cursor.empty());
+  return Error(ErrorCode::not_found, fmt::format("there is no user {}", printable(user)));
+}
+
+Command command_of(std::string name, std::string summary, std::vector<Argument> arguments,
+                   std::vector<Option> options, std::vector<Example> examples,
+                   std::function<Result<ExitCode>(Invocation&)> run) {
+  Command command;
+  command.name = std::move(name);
+  command.summary = std::move(summary);
+  command.arguments = std::move(arguments);
+  command.options = std::move(options);
+  command.examples = std::move(examples);
+  command.talks = Talks::to_control_plane;
+  command.run = std::move(run);
+  return command;
 }
 
 }  // namespace rowhouse::cli

@@ -1,6 +1,7 @@
 // The client commands, group by group. Each speaks the HTTP API of a server and knows nothing else.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,17 @@ std::vector<Command> lint_commands();
 std::vector<Command> verify_commands();
 std::vector<Command> context_key_commands();
 std::vector<Command> token_key_commands();
+
+class ApiClient;
+
+// What the lists of the API hold; none if it is no list.
+const json::Array& data_of(const json::Value& body);
+// An id as it is; an e-mail address is looked up in the list at `path`. Error: not_found.
+Result<std::string> id_of_user(const ApiClient& client, const std::string& path, const std::string& user);
+// A command that talks to the control plane, without notes.
+Command command_of(std::string name, std::string summary, std::vector<Argument> arguments,
+                   std::vector<Option> options, std::vector<Example> examples,
+                   std::function<Result<ExitCode>(Invocation&)> run);
 
 // --json, which every command that prints an answer offers.
 Option json_option();

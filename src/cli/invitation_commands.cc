@@ -15,12 +15,6 @@ constexpr std::string_view kTenants = "/v1/tenants";
 constexpr std::string_view kAccounts = "/v1/platform/users";
 constexpr const char* kInvitations = "invitations";
 
-const json::Array& data_of(const json::Value& body) {
-  static const json::Array none;
-  const json::Value* data = body.find("data");
-  return data != nullptr && data->as_array() != nullptr ? *data->as_array() : none;
-}
-
 std::string invitations_path(const Invocation& invocation) {
   return path_of(kTenants, {invocation.argument(0), kInvitations});
 }
@@ -93,37 +87,13 @@ Result<ExitCode> revoke_invitation(Invocation& invocation) {
   return ExitCode::ok;
 }
 
-Result<std::string> id_of_account(const ApiClient& client, const std::string& user) {
-  if (user.find('@') == std::string::npos) return user;
-  TRY(const auto reply,
-      client.call("GET", std::string(kAccounts) + query_of({{"search", user}, {"limit", "500"}})));
-  for (const json::Value& found : data_of(reply.body)) {
-    if (equals_ignoring_case(text_of(found, "email"), user)) return text_of(found, "id");
-  }
-  return Error(ErrorCode::not_found, fmt::format("there is no user {}", printable(user)));
-}
-
 Result<ExitCode> reset_password(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
-  TRY(const auto id, id_of_account(client, invocation.argument(0)));
+  TRY(const auto id, id_of_user(client, std::string(kAccounts), invocation.argument(0)));
   TRY(const auto reply, client.call("POST", path_of(kAccounts, {id, "password-link"})));
   if (invocation.json()) return print_json(invocation.terminal(), reply.body);
   show_link(invocation.terminal(), text_of(reply.body, "link"));
   return ExitCode::ok;
-}
-
-Command command_of(std::string name, std::string summary, std::vector<Argument> arguments,
-                   std::vector<Option> options, std::vector<Example> examples,
-                   std::function<Result<ExitCode>(Invocation&)> run) {
-  Command command;
-  command.name = std::move(name);
-  command.summary = std::move(summary);
-  command.arguments = std::move(arguments);
-  command.options = std::move(options);
-  command.examples = std::move(examples);
-  command.talks = Talks::to_control_plane;
-  command.run = std::move(run);
-  return command;
 }
 
 }  // namespace

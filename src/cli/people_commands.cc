@@ -37,12 +37,6 @@ Result<void> copy_password(const Invocation& invocation, const std::string& emai
   return {};
 }
 
-const json::Array& data_of(const json::Value& body) {
-  static const json::Array none;
-  const json::Value* data = body.find("data");
-  return data != nullptr && data->as_array() != nullptr ? *data->as_array() : none;
-}
-
 std::string joined(const json::Value& object, std::string_view member) {
   std::string text;
   const json::Value* words = object.find(member);
@@ -50,21 +44,6 @@ std::string joined(const json::Value& object, std::string_view member) {
     for (const json::Value& word : *words->as_array()) text += (text.empty() ? "" : " ") + text_of(word);
   }
   return text;
-}
-
-// An id as it is; an e-mail address is looked up in the list at `path`.
-Result<std::string> id_of_user(const ApiClient& client, const std::string& path, const std::string& user) {
-  if (user.find('@') == std::string::npos) return user;
-  std::string cursor;
-  do {
-    TRY(const auto reply,
-        client.call("GET", path + query_of({{"search", user}, {"limit", "500"}, {"cursor", cursor}})));
-    for (const json::Value& found : data_of(reply.body)) {
-      if (equals_ignoring_case(text_of(found, "email"), user)) return text_of(found, "id");
-    }
-    cursor = text_of(reply.body, "next_cursor");
-  } while (!cursor.empty());
-  return Error(ErrorCode::not_found, fmt::format("there is no user {}", printable(user)));
 }
 
 void tell_of_more(const Terminal& terminal, const json::Value& body) {
@@ -289,20 +268,6 @@ Result<ExitCode> revoke_session(Invocation& invocation) {
 }
 
 // ---- the table
-
-Command command_of(std::string name, std::string summary, std::vector<Argument> arguments,
-                   std::vector<Option> options, std::vector<Example> examples,
-                   std::function<Result<ExitCode>(Invocation&)> run) {
-  Command command;
-  command.name = std::move(name);
-  command.summary = std::move(summary);
-  command.arguments = std::move(arguments);
-  command.options = std::move(options);
-  command.examples = std::move(examples);
-  command.talks = Talks::to_control_plane;
-  command.run = std::move(run);
-  return command;
-}
 
 const Argument kTenantArgument = {"TENANT", "Slug or id of the tenant"};
 const Argument kUserArgument = {"USER", "E-mail address or id"};

@@ -11,14 +11,6 @@ namespace {
 using identity::PlatformContext;
 using identity::TenantContext;
 
-// At which tenant, and who asks.
-struct Place {
-  Place(identity::UserService::Tenant of_tenant, identity::Requester who)
-      : tenant(std::move(of_tenant)), requester(std::move(who)) {}
-  identity::UserService::Tenant tenant;
-  identity::Requester requester;
-};
-
 class InvitationRoutes {
  public:
   using Member = Reply (InvitationRoutes::*)(Call&, const Place&) const;
@@ -27,20 +19,12 @@ class InvitationRoutes {
       : invitations_(dependencies.invitations), tenants_(dependencies.tenants) {}
 
   Reply on_own_tenant(Member member, Call& call, const TenantContext& context) const {
-    const Place place(context.shared_tenant(),
-                      identity::Requester::tenant(acting(call, context.principal()),
-                                                  context.grant().permissions, context.rows()));
+    const Place place = own_place(call, context);
     co_return co_await (this->*member)(call, place);
   }
 
   Reply on_any_tenant(Member member, Call& call, const PlatformContext& context) const {
-    std::string name = std::move(call.parameters.front());
-    call.parameters.erase(call.parameters.begin());
-    CO_TRY(auto tenant, co_await tenants_.get(std::move(name), call.options));
-    if (tenant->status == tenancy::TenantStatus::deleting) {
-      co_return Error(ErrorCode::conflict, "the tenant is being deleted");
-    }
-    const Place place(std::move(tenant), identity::Requester::platform(acting(call, context.principal())));
+    CO_TRY(const auto place, co_await place_in_path(call, context, tenants_));
     co_return co_await (this->*member)(call, place);
   }
 

@@ -11,6 +11,7 @@
 #include "http/routes/routes.h"
 #include "identity/attempts.h"
 #include "identity/sessions.h"
+#include "identity/users.h"
 #include "tenancy/tenants.h"
 
 namespace rowhouse::http {
@@ -58,6 +59,33 @@ inline json::Value page_document(json::Array data, const std::string& next_curso
 inline net::HttpResponse unstored(net::HttpResponse response) {
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
+}
+
+// At which tenant, and who asks: for routes that a tenant has for itself, and the platform for any tenant.
+struct Place {
+  Place(identity::UserService::Tenant of_tenant, identity::Requester who)
+      : tenant(std::move(of_tenant)), requester(std::move(who)) {}
+  identity::UserService::Tenant tenant;
+  identity::Requester requester;
+};
+
+inline Place own_place(const Call& call, const identity::TenantContext& context) {
+  return Place(context.shared_tenant(),
+               identity::Requester::tenant(acting(call, context.principal()), context.grant().permissions,
+                                           context.rows()));
+}
+
+// The tenant that the path begins with, taken off its parameters. Errors: not_found, conflict (it is being
+// deleted).
+inline Task<Result<Place>> place_in_path(Call& call, const identity::PlatformContext& context,
+                                         tenancy::TenantService& tenants) {
+  std::string name = std::move(call.parameters.front());
+  call.parameters.erase(call.parameters.begin());
+  CO_TRY(auto tenant, co_await tenants.get(std::move(name), call.options));
+  if (tenant->status == tenancy::TenantStatus::deleting) {
+    co_return Error(ErrorCode::conflict, "the tenant is being deleted");
+  }
+  co_return Place(std::move(tenant), identity::Requester::platform(acting(call, context.principal())));
 }
 
 // The sessions of a scope; the query parameter `user` narrows it.

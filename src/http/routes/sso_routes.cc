@@ -17,14 +17,6 @@ constexpr std::string_view kBrowserCookie = "rowhouse_sso";
 // From the callback, also behind a proxy that serves Rowhouse below a path.
 constexpr std::string_view kFailedPage = "../../../account/#/sign-in-failed";
 
-// At which tenant, and who asks.
-struct Place {
-  Place(identity::UserService::Tenant of_tenant, identity::Requester who)
-      : tenant(std::move(of_tenant)), requester(std::move(who)) {}
-  identity::UserService::Tenant tenant;
-  identity::Requester requester;
-};
-
 class SsoRoutes {
  public:
   using Handler = Reply (SsoRoutes::*)(Call&, const Place&) const;
@@ -37,9 +29,7 @@ class SsoRoutes {
         cookie_name_((cookies_.secure() ? "__Host-" : "") + std::string(kBrowserCookie)) {}
 
   Reply on_own_tenant(Handler handler, Call& call, const TenantContext& context) const {
-    const Place place(context.shared_tenant(),
-                      identity::Requester::tenant(acting(call, context.principal()),
-                                                  context.grant().permissions, context.rows()));
+    const Place place = own_place(call, context);
     const bool has_feature = context.plan().features.contains(identity::kSsoFeature);
     // Whoever lost the feature may still look, and take the provider away.
     if (!has_feature &&
@@ -52,13 +42,7 @@ class SsoRoutes {
   }
 
   Reply on_any_tenant(Handler handler, Call& call, const PlatformContext& context) const {
-    std::string name = std::move(call.parameters.front());
-    call.parameters.erase(call.parameters.begin());
-    CO_TRY(auto tenant, co_await tenants_.get(std::move(name), call.options));
-    if (tenant->status == tenancy::TenantStatus::deleting) {
-      co_return Error(ErrorCode::conflict, "the tenant is being deleted");
-    }
-    const Place place(std::move(tenant), identity::Requester::platform(acting(call, context.principal())));
+    CO_TRY(const auto place, co_await place_in_path(call, context, tenants_));
     co_return co_await (this->*handler)(call, place);
   }
 
