@@ -15,8 +15,6 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kMetadataLife = 10min;
-constexpr auto kKeysLife = 10min;
-constexpr auto kKeysAgainAfter = 60s;
 constexpr auto kLeftAloneFor = 5s;
 constexpr std::size_t kMaxIssuers = 1'000;
 constexpr std::size_t kMaxAtATime = 2;  // requests to one issuer under way
@@ -95,7 +93,7 @@ Result<IssuerMetadata> parse_issuer_metadata(const json::Value& document, const 
 }
 
 struct ExternalIssuers::Impl {
-  explicit Impl(net::HttpFetch& http) : fetch(http), issuers(kMaxIssuers) {}
+  Impl(net::HttpFetch& http, IssuerOptions wanted) : options(wanted), fetch(http), issuers(kMaxIssuers) {}
 
   std::shared_ptr<Remembered> entry(const std::string& issuer) {
     if (auto* known = issuers.find(issuer)) return *known;
@@ -142,6 +140,7 @@ struct ExternalIssuers::Impl {
   Task<Result<IssuerMetadata>> metadata(std::string issuer, Freshness freshness, CallOptions call);
   Task<Result<void>> read_keys(std::shared_ptr<Remembered> known, std::string url, CallOptions call);
 
+  const IssuerOptions options;
   net::HttpFetch& fetch;
   tenancy::LruMap<std::string, std::shared_ptr<Remembered>, std::hash<std::string>> issuers;
 };
@@ -190,7 +189,8 @@ Task<Result<void>> ExternalIssuers::Impl::read_keys(std::shared_ptr<Remembered> 
   co_return Result<void>();
 }
 
-ExternalIssuers::ExternalIssuers(net::HttpFetch& fetch) : impl_(std::make_unique<Impl>(fetch)) {}
+ExternalIssuers::ExternalIssuers(net::HttpFetch& fetch, IssuerOptions options)
+    : impl_(std::make_unique<Impl>(fetch, options)) {}
 ExternalIssuers::~ExternalIssuers() = default;
 
 Task<Result<IssuerMetadata>> ExternalIssuers::metadata(std::string issuer, CallOptions options) {
@@ -201,8 +201,9 @@ Task<Result<json::Value>> ExternalIssuers::claims(std::string issuer, crypto::Jw
   CO_TRY(const auto metadata, co_await impl_->metadata(issuer, Impl::Freshness::remembered, options));
   const auto known = impl_->entry(issuer);
   const auto age = Clock::now() - known->keys_at;
-  const bool is_stale = !known->keys || age >= kKeysLife;
-  const bool is_unknown = known->keys && !known->keys->has_key_for(jws) && age >= kKeysAgainAfter;
+  const bool is_stale = !known->keys || age >= impl_->options.keys_life;
+  const bool is_unknown =
+      known->keys && !known->keys->has_key_for(jws) && age >= impl_->options.keys_again_after;
   if (is_stale || is_unknown) {
     CO_TRY_DO(Impl::may_ask(*known));
     CO_TRY_DO(co_await impl_->read_keys(known, metadata.jwks_uri, options));

@@ -7,6 +7,7 @@
 // thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,9 +34,15 @@ struct IssuerMetadata {
 Result<IssuerMetadata> parse_issuer_metadata(const json::Value& document, const std::string& issuer,
                                              net::Reach reach);
 
+struct IssuerOptions {
+  std::chrono::milliseconds keys_life{600'000};
+  // A token that names a key which the issuer did not have has its keys read again, but not more often.
+  std::chrono::milliseconds keys_again_after{60'000};
+};
+
 class ExternalIssuers {
  public:
-  explicit ExternalIssuers(net::HttpFetch& fetch);
+  explicit ExternalIssuers(net::HttpFetch& fetch, IssuerOptions options = {});
   ~ExternalIssuers();
 
   // Errors: identity_provider_failed (with the reason), overloaded.

@@ -2,8 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
+#include "base/text.h"
+#include "crypto/ed25519.h"
+#include "net/blocking_work.h"
+#include "net/http_server.h"
+
 namespace rowhouse::identity {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr const char* kIssuer = "https://id.acme.example";
 
@@ -50,6 +59,95 @@ TEST(IssuerMetadata, OfAnotherIssuerOrWithPlacesThatMayNotBeUsed) {
     whole.set("jwks_uri", jwks);
     EXPECT_FALSE(parse_issuer_metadata(whole, kIssuer, net::Reach::any_address).ok()) << jwks;
   }
+}
+
+// An issuer on this machine, whose signing key can be changed.
+class LocalIssuer {
+ public:
+  LocalIssuer() {
+    net::ServerOptions server;
+    server.port = 0;
+    auto created = net::HttpServer::create(
+        executor_, server, [this](net::HttpRequest& request) { return answer(request.path); },
+        [](const Error& error, std::string_view) { return net::HttpResponse(error_code_status(error.code)); },
+        [](const net::AccessRecord&) {});
+    EXPECT_TRUE(created.ok());
+    server_ = std::move(created).value();
+    server_->start();
+  }
+  ~LocalIssuer() { net::run_until_done(executor_, server_->drain(deadline_in(0ms))); }
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
+  void sign_with(std::string kid) { kid_ = std::move(kid); }
+  int reads() const { return reads_; }
+
+  // A token signed by the key of that name.
+  static crypto::Jws token(const std::string& kid) {
+    const std::string text =
+        to_base64url(R"({"alg":"EdDSA","kid":")" + kid + R"("})") + "." + to_base64url("{}");
+    return crypto::parse_jws(text + "." + to_base64url(crypto::ed25519_sign(seed(kid), text))).value();
+  }
+  bool vouches(ExternalIssuers& issuers, const std::string& kid) {
+    const auto claims =
+        net::run_until_done(executor_, issuers.claims(url(), token(kid), CallOptions{deadline_in(30s)}));
+    EXPECT_TRUE(claims.ok() || claims.error().code == ErrorCode::credential_unknown);
+    return claims.ok();
+  }
+  net::Executor& executor() { return executor_; }
+
+ private:
+  static std::string seed(const std::string& kid) {
+    return std::string(crypto::kEd25519KeyBytes, kid.back());
+  }
+
+  Task<net::HttpResponse> answer(std::string path) {
+    net::HttpResponse response(200);
+    if (path == "/jwks") {
+      ++reads_;
+      response.body = R"({"keys":[{"kty":"OKP","crv":"Ed25519","kid":")" + kid_ + R"(","x":")" +
+                      to_base64url(crypto::ed25519_public_key(seed(kid_))) + R"("}]})";
+    } else {
+      response.body = R"({"issuer":")" + url() + R"(","authorization_endpoint":")" + url() +
+                      R"(/auth","token_endpoint":")" + url() + R"(/token","jwks_uri":")" + url() +
+                      R"(/jwks"})";
+    }
+    co_return response;
+  }
+
+  net::Executor executor_;
+  std::unique_ptr<net::HttpServer> server_;
+  std::string kid_ = "key-1";
+  int reads_ = 0;
+};
+
+TEST(ExternalIssuers, AnIssuerMayChangeItsKeys) {
+  LocalIssuer provider;
+  net::BlockingWork background{net::BlockingWorkOptions()};
+  net::FetchOptions reachable;
+  reachable.reach = net::Reach::plain_loopback;
+  net::HttpFetch fetch(provider.executor(), background, reachable);
+  IssuerOptions eager;
+  eager.keys_again_after = 0ms;
+  ExternalIssuers issuers(fetch, eager);
+  EXPECT_TRUE(provider.vouches(issuers, "key-1"));
+  EXPECT_TRUE(provider.vouches(issuers, "key-1"));
+  EXPECT_EQ(provider.reads(), 1) << "keys are remembered";
+  provider.sign_with("key-2");
+  EXPECT_TRUE(provider.vouches(issuers, "key-1")) << "until the keys are read again";
+  EXPECT_TRUE(provider.vouches(issuers, "key-2"));
+  EXPECT_FALSE(provider.vouches(issuers, "key-1")) << "the issuer has it no longer";
+}
+
+TEST(ExternalIssuers, UnknownKeysAreNotAskedForAllTheTime) {
+  LocalIssuer provider;
+  net::BlockingWork background{net::BlockingWorkOptions()};
+  net::FetchOptions reachable;
+  reachable.reach = net::Reach::plain_loopback;
+  net::HttpFetch fetch(provider.executor(), background, reachable);
+  ExternalIssuers issuers(fetch);
+  for (const char* kid : {"key-7", "key-8", "key-9"}) EXPECT_FALSE(provider.vouches(issuers, kid));
+  EXPECT_EQ(provider.reads(), 1);
+  EXPECT_TRUE(provider.vouches(issuers, "key-1"));
 }
 
 }  // namespace
