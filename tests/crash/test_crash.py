@@ -151,7 +151,12 @@ def test_the_matrix_notices_a_mutant(mutant):
     head, _ = mutate.parse(mutant)
     program = node.binary().parent / "mutants" / mutant.stem / "rowhouse_crash"
     assert program.exists(), f"{program} does not exist: build the target crash_mutants"
+    case = cases.Case.parse(head["case"])
     with matrix.temporary.directory("rh-crash-") as directory, \
             matrix.Run(pathlib.Path(directory), 1, program, out=lambda text: print(text, flush=True), replace=False) as run:
-        outcome, = run.attempt_all([cases.Case.parse(head["case"])])
+        # Who comes first when a frozen node wakes, its step or its lease, is a race: a mutant that wins it once is noticed.
+        for _ in range(int(head.get("tries", 1))):
+            outcome = run.attempt_all([case])[-1]
+            if outcome.why:
+                break
     assert head["says"] in outcome.why, f"{head['breaks']}: {outcome.result} {outcome.why}"
