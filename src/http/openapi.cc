@@ -184,7 +184,14 @@ json::Value security_schemes() {
                                   {"scheme", "bearer"},
                                   {"description",
                                    "Admin token or service key (rha_…), or the access token of a platform "
-                                   "admin who has signed in."}}}};
+                                   "admin who has signed in."}}},
+      {"browserSession",
+       json::Object{{"type", "apiKey"},
+                    {"in", "cookie"},
+                    {"name", "__Host-rowhouse_access"},
+                    {"description",
+                     "Of a browser that has signed in by POST /v1/auth/browser/login (rowhouse_access where "
+                     "there is no https). Requests that change something also need X-CSRF-Token."}}}};
 }
 
 json::Value problem_response() {

@@ -82,6 +82,7 @@ json::Value security_of(Audience audience) {
     schemes.emplace_back(json::Object{{"userToken", json::Array()}});
   }
   if (audience == Audience::platform) schemes.emplace_back(json::Object{{"adminToken", json::Array()}});
+  if (audience != Audience::open) schemes.emplace_back(json::Object{{"browserSession", json::Array()}});
   return schemes;
 }
 

@@ -288,9 +288,10 @@ TEST(OpenApi, SecurityFollowsTheAudience) {
     return json::serialize(at(document, {"paths", path, method, "security"}));
   };
   EXPECT_EQ(security("/healthz", "get"), "[]");
-  EXPECT_EQ(security("/v1/tenants", "get"), R"([{"adminToken":[]}])");
-  EXPECT_EQ(security("/v1/tenant", "get"), R"([{"tenantKey":[]},{"userToken":[]}])");
-  EXPECT_EQ(security("/v1/data/books", "get"), R"([{"tenantKey":[]},{"userToken":[]}])");
+  EXPECT_EQ(security("/v1/tenants", "get"), R"([{"adminToken":[]},{"browserSession":[]}])");
+  EXPECT_EQ(security("/v1/tenant", "get"), R"([{"tenantKey":[]},{"userToken":[]},{"browserSession":[]}])");
+  EXPECT_EQ(security("/v1/data/books", "get"),
+            R"([{"tenantKey":[]},{"userToken":[]},{"browserSession":[]}])");
   EXPECT_EQ(at(document, {"paths", "/v1/tenants", "get", "x-rowhouse-audience"}), Value("platform"));
   EXPECT_EQ(at(document, {"paths", "/v1/tenants", "get", "x-rowhouse-operation"}), Value("tenants:read"));
   EXPECT_EQ(at(document, {"paths", "/v1/tenant", "get", "x-rowhouse-operation"}), Value("tenant:read"));
@@ -298,6 +299,7 @@ TEST(OpenApi, SecurityFollowsTheAudience) {
   EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "tenantKey"));
   EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "userToken"));
   EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "adminToken"));
+  EXPECT_TRUE(has(at(document, {"components", "securitySchemes"}), "browserSession"));
 }
 
 TEST(OpenApi, FixedRoutesCarryWhatTheTableSays) {
