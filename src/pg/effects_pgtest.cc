@@ -117,7 +117,7 @@ TEST_F(EffectsTest, AStatementThatOnlyReadsMayComeLate) {
   const auto read = run(pool().run(nullptr, name, watched()));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->text(0, 0), "rowhouse");
-  EXPECT_EQ(guard_.seen, Seen({"before SELECT", "after SELECT"}));
+  EXPECT_EQ(guard_.seen, Seen({"before read SELECT", "after read SELECT"}));
 }
 
 TEST_F(EffectsTest, WhatIsRefusedBeforeDoesNotHappen) {

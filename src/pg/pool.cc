@@ -459,9 +459,9 @@ Task<Result<Rows>> Pool::run(const TransactionContext* context, const Statement&
                              CallOptions options) {
   if (options.effects == nullptr) return run_unwatched(context, statement, options);
   if (statement.access == Access::write) return run_fenced(context, statement, options);
-  // What changes nothing may come late.
+  // What changes nothing may come late; its name says so.
   auto answer = run_unwatched(context, statement, options);
-  return watched(std::move(answer), effect_name(statement.sql), *options.effects);
+  return watched(std::move(answer), "read " + effect_name(statement.sql), *options.effects);
 }
 
 // A node that froze between its look at the lease and the statement would send it when it goes on. Only a

@@ -283,7 +283,7 @@ class Lane:
     def follow(self, more=()):
         """What is still to come: the variant's own failure or cancellation, on whichever node, and the interruption."""
         rules = []
-        if self.variant.fails_at and not self.passed(self.variant.fails_at):
+        if self.variant.fails_at and not self.passed(self.variant.fails_at, "fail"):
             rules.append(("fail", 1, self.variant.fails_at))
         if self.variant.cancelled_at and not self.cancelled:
             rules.append(("hold", 1, self.variant.cancelled_at))
@@ -395,10 +395,11 @@ class Lane:
             return
         if not until(lambda: self.leases_lost(node) > lost_then, settings.REQUEST_LIMIT_S):
             raise Failure("a node that was frozen until another had ended its operation has not noticed")
-        # A record's transaction may try its next statement, but its session is gone: nothing must work any more.
+        # A record's transaction may try its next statement, but its session is gone: nothing must work any more. What only
+        # reads may come late (Pool::run).
         records = node.records()
-        went_on = [name for name, _ in node.trail()[steps_then:]
-                   if name.count("/") == 4 and (name.endswith("/after") or tuple(name.split("/")[:2]) not in records)]
+        went_on = [name for name, _ in node.trail()[steps_then:] if name.count("/") == 4 and " read " not in name
+                   and (name.endswith("/after") or tuple(name.split("/")[:2]) not in records)]
         if went_on:
             raise Failure(f"a node that had lost its lease went on with {went_on[:5]}")
 
