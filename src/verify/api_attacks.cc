@@ -330,7 +330,7 @@ class ApiAttack : public ApiDuel {
     const auto hammer = [&](bool victim) {
       for (int turn = 0; turn < kTurnsAtOnce; ++turn) {
         const ApiAnswer answer = api_.call("GET", path, victim ? as_victim() : as_attacker());
-        const bool shows = answer.body.find(*id) != std::string::npos;
+        const bool shows = shows_id(answer.body, *id);
         if (victim && answer.ok() && !shows) ++blind;
         if (!victim && (shows || arena_.shows_victim(answer.body))) ++leaks;
       }

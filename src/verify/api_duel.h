@@ -145,6 +145,14 @@ class ApiDuel {
     return id == nullptr || id->is_null() ? std::nullopt : std::optional<std::string>(text_of(*id));
   }
 
+  // Is there a row with this id in the answer? Ids may be small numbers, which other values contain.
+  static bool shows_id(std::string_view body, const std::string& id) {
+    for (const std::string& shown : {"\"id\":\"" + id + "\"", "\"id\":" + id + ",", "\"id\":" + id + "}"}) {
+      if (body.find(shown) != std::string_view::npos) return true;
+    }
+    return false;
+  }
+
   // A member that may be changed, and refers to nothing.
   std::optional<json::Member> changed_member(const std::string& name, const json::Value& row) const {
     const tenancy::Resource* declared = resource(name);
