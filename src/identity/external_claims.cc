@@ -11,7 +11,7 @@ namespace rowhouse::identity {
 
 namespace {
 
-constexpr std::int64_t kMaxTimeS = 253'402'300'799;  // the end of the year 9999
+constexpr std::int64_t kMaxTimeS = 7'258'118'400;  // the year 2200
 
 std::string_view text_of(const json::Value& object, std::string_view name) {
   const json::Value* member = object.find(name);

@@ -20,8 +20,8 @@ constexpr std::size_t kMaxTokenDepth = 2;
 constexpr std::size_t kHeaderMembers = 3;
 // However long tokens were to live when this one was signed.
 constexpr std::chrono::hours kLongestLife{1};
-// Far below where seconds would no longer fit into a WallTime.
-constexpr std::int64_t kMaxTimeS = 253'402'300'799;  // the end of the year 9999
+// A WallTime counts nanoseconds, which fit until 2262.
+constexpr std::int64_t kMaxTimeS = 7'258'118'400;  // the year 2200
 
 Error refused() {
   return Error(ErrorCode::credential_unknown, "the access token is not valid, or no longer");
