@@ -120,12 +120,20 @@ class LocalIssuer {
   int reads_ = 0;
 };
 
-TEST(ExternalIssuers, AnIssuerMayChangeItsKeys) {
+class ExternalIssuersTest : public testing::Test {
+ protected:
+  static net::FetchOptions reachable() {
+    net::FetchOptions options;
+    options.reach = net::Reach::plain_loopback;
+    return options;
+  }
+
   LocalIssuer provider;
   net::BlockingWork background{net::BlockingWorkOptions()};
-  net::FetchOptions reachable;
-  reachable.reach = net::Reach::plain_loopback;
-  net::HttpFetch fetch(provider.executor(), background, reachable);
+  net::HttpFetch fetch{provider.executor(), background, reachable()};
+};
+
+TEST_F(ExternalIssuersTest, AnIssuerMayChangeItsKeys) {
   IssuerOptions eager;
   eager.keys_again_after = 0ms;
   ExternalIssuers issuers(fetch, eager);
@@ -138,12 +146,7 @@ TEST(ExternalIssuers, AnIssuerMayChangeItsKeys) {
   EXPECT_FALSE(provider.vouches(issuers, "key-1")) << "the issuer has it no longer";
 }
 
-TEST(ExternalIssuers, UnknownKeysAreNotAskedForAllTheTime) {
-  LocalIssuer provider;
-  net::BlockingWork background{net::BlockingWorkOptions()};
-  net::FetchOptions reachable;
-  reachable.reach = net::Reach::plain_loopback;
-  net::HttpFetch fetch(provider.executor(), background, reachable);
+TEST_F(ExternalIssuersTest, UnknownKeysAreNotAskedForAllTheTime) {
   ExternalIssuers issuers(fetch);
   for (const char* kid : {"key-7", "key-8", "key-9"}) EXPECT_FALSE(provider.vouches(issuers, kid));
   EXPECT_EQ(provider.reads(), 1);

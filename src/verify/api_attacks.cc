@@ -191,9 +191,7 @@ class ApiAttack : public ApiDuel {
     const auto id = home->values.find("id");
     if (id == home->values.end() || !id->second) return;
     const ApiAnswer page = api_.call("GET", "/v1/data/" + name + "?limit=1000", as_victim());
-    const bool shown = page.body.find("\"" + *id->second + "\"") != std::string::npos ||
-                       page.body.find(":" + *id->second + ",") != std::string::npos;
-    proved(where, "list", page.ok() && shown,
+    proved(where, "list", page.ok() && shows_id(page.body, *id->second),
            "the victim is not shown the row that lies where its placement says");
   }
 
