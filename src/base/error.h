@@ -38,18 +38,24 @@ namespace rowhouse {
   X(method_not_allowed, 405, "The route does not offer this method")       \
   X(request_timeout, 408, "The request did not arrive in time")            \
   X(conflict, 409, "The request conflicts with what is there")             \
+  X(storage_not_configured, 409, "The tenant has no object storage")       \
   X(idempotency_conflict, 409, "A request with this key is still running") \
   X(precondition_failed, 412, "The object has changed in the meantime")    \
   X(body_too_large, 413, "The body is too large")                          \
   X(target_too_long, 414, "The request target is too long")                \
   X(unsupported_media_type, 415, "The media type is not supported")        \
+  X(range_not_satisfiable, 416, "The object is shorter than that")         \
   X(validation_failed, 422, "The content is not valid")                    \
+  X(quota_exceeded, 422, "The plan's quota is used up")                    \
+  X(checksum_mismatch, 422, "The content does not match its checksum")     \
+  X(address_refused, 422, "The address may not be reached from here")      \
   X(idempotency_key_reused, 422, "The key was used with another request")  \
   X(pack_refused, 422, "The pack breaks a rule")                           \
   X(headers_too_large, 431, "The request headers are too large")           \
   X(rate_limited, 429, "Too many requests")                                \
   X(internal, 500, "Something went wrong on our side")                     \
   X(disk_full, 507, "There is no space left")                              \
+  X(storage_failed, 502, "The object storage did not do it")               \
   X(identity_provider_failed, 502, "The identity provider did not answer") \
   X(database_unavailable, 503, "The database is not available right now")  \
   X(overloaded, 503, "The server is busy")                                 \

@@ -486,13 +486,17 @@ Task<Connection::Sent> Connection::write_stream(HttpResponse& response, Persiste
     co_return co_await write_whole(response, persistence_after_request());
   }
   response_started_ = true;
-  const bool chunked = version_ == HttpVersion::http_1_1;
+  const std::optional<std::uint64_t> length = response.stream->length();
+  const bool chunked = version_ == HttpVersion::http_1_1 && !length;
+  ResponseFraming framing = chunked ? ResponseFraming::chunked : ResponseFraming::to_end;
+  if (length) framing = ResponseFraming::length;
   output_head_.clear();
-  append_response_head(output_head_, response, chunked ? ResponseFraming::chunked : ResponseFraming::to_end,
-                       persistence, context_.date.at(std::time(nullptr)), context_.options.fixed_headers);
+  append_response_head(output_head_, response, framing, persistence, context_.date.at(std::time(nullptr)),
+                       context_.options.fixed_headers);
   while (piece.ok() && piece.value()) {
     const std::string& bytes = *piece.value();
     response_bytes_ += bytes.size();
+    if (length && response_bytes_ > *length) co_return Sent::broken;  // it would be read as the next answer
     if (chunked && !bytes.empty()) append_chunk(output_head_, bytes);
     set_output(output_head_, chunked ? std::string_view() : std::string_view(bytes));
     const bool written = co_await flush();
@@ -510,7 +514,8 @@ Task<Connection::Sent> Connection::write_stream(HttpResponse& response, Persiste
   if (with_body && chunked && status_allows_body(response.status)) output_head_ += kLastChunk;
   set_output(output_head_);
   const bool written = co_await flush();
-  co_return written ? Sent::whole : Sent::broken;
+  const bool whole = !with_body || !length || response_bytes_ == *length;
+  co_return written&& whole ? Sent::whole : Sent::broken;
 }
 
 Task<void> Connection::answer_fault(Error fault) {

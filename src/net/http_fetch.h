@@ -6,8 +6,6 @@
 // thread.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -17,6 +15,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "net/blocking_work.h"
+#include "net/egress.h"
 #include "net/executor.h"
 #include "net/http_client.h"
 
@@ -35,8 +34,6 @@ struct FetchOptions {
   std::size_t max_response_bytes = 512 * 1024;
 };
 
-// Is it an address of the internet, and not of a private, local or special network?
-bool is_public_address(const sockaddr& address);
 // "https://HOST…", or what `reach` allows beside it; printable ASCII without user and password, without a
 // fragment.
 bool is_fetchable_url(std::string_view url, Reach reach);

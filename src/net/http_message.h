@@ -60,6 +60,10 @@ class BodySource {
   // The next piece, or nullopt at the end. An error ends the connection without the last chunk, so that the
   // client sees that the body is incomplete.
   virtual Task<Result<std::optional<std::string>>> next() = 0;
+  // How many bytes the pieces have together, when that is known before the first: then they are sent with
+  // Content-Length and unchanged, not as chunks, and a HEAD is told it, too. A source that gives more or
+  // fewer ends the connection.
+  virtual std::optional<std::uint64_t> length() const { return std::nullopt; }
 };
 
 struct HttpResponse {
@@ -69,7 +73,7 @@ struct HttpResponse {
   int status = 200;
   std::vector<Header> headers;  // without Content-Length, Transfer-Encoding, Date, Connection: the server's
   std::string body;             // sent with Content-Length unless `stream` is set
-  std::unique_ptr<BodySource> stream;  // sent chunked
+  std::unique_ptr<BodySource> stream;  // sent chunked, unless it knows its length
   // What the access log says beside the request line; filled by the handler.
   std::string log_tenant;
   std::string log_route;       // the route's template: "/v1/data/{resource}"

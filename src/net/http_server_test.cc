@@ -472,6 +472,64 @@ TEST(HttpStreamTest, AnErrorBeforeTheFirstPieceIsAProblem) {
   EXPECT_EQ(client.read_response().status, 503);
 }
 
+class KnownLength final : public BodySource {
+ public:
+  KnownLength(std::vector<std::string> pieces, std::uint64_t length)
+      : pieces_(std::move(pieces)), length_(length) {}
+  Task<Result<std::optional<std::string>>> next() override {
+    if (position_ == pieces_.size()) co_return std::optional<std::string>();
+    co_return std::optional(pieces_[position_++]);
+  }
+  std::optional<std::uint64_t> length() const override { return length_; }
+
+ private:
+  std::vector<std::string> pieces_;
+  std::uint64_t length_;
+  std::size_t position_ = 0;
+};
+
+HttpHandler measured(std::vector<std::string> pieces, std::uint64_t length) {
+  return [pieces, length](HttpRequest&) -> Task<HttpResponse> {
+    HttpResponse response(200);
+    response.stream = std::make_unique<KnownLength>(pieces, length);
+    co_return response;
+  };
+}
+
+TEST(HttpStreamTest, AKnownLengthIsSaidAndTheBytesAreSentAsTheyAre) {
+  TestServer server(measured({"one", "", std::string(100'000, 'x')}, 100'003), patient_options());
+  RawClient client(server.port());
+  for (int i = 0; i < 2; ++i) {
+    client.send(kGet);
+    const auto response = client.read_response();
+    EXPECT_TRUE(response.has("\r\ncontent-length: 100003\r\n"));
+    EXPECT_FALSE(response.has("transfer-encoding"));
+    EXPECT_EQ(response.body, "one" + std::string(100'000, 'x'));
+  }
+  client.send(request("HEAD", ""));
+  EXPECT_TRUE(client.read_response("HEAD").has("\r\ncontent-length: 100003\r\n"));
+  client.send(kGet);
+  EXPECT_EQ(client.read_response().status, 200) << "a HEAD has no body";
+}
+
+// Too much would be read as the beginning of the next answer, too little as if more were to come.
+TEST(HttpStreamTest, AWrongLengthEndsTheConnection) {
+  {
+    TestServer server(measured({"one", "two"}, 4), patient_options());
+    RawClient client(server.port());
+    client.send(kGet);
+    const std::string all = client.read_to_end();
+    EXPECT_TRUE(all.ends_with("\r\n\r\none")) << all;
+  }
+  {
+    TestServer server(measured({"one"}, 4), patient_options());
+    RawClient client(server.port());
+    client.send(kGet);
+    const std::string all = client.read_to_end();
+    EXPECT_TRUE(all.ends_with("\r\n\r\none")) << all;
+  }
+}
+
 // --- Ambiguous framing
 // -----------------------------------------------------------------------------------------
 

@@ -137,7 +137,9 @@ void append_response_head(std::string& out, const HttpResponse& response, Respon
     if (framing == ResponseFraming::chunked) {
       out += "Transfer-Encoding: chunked\r\n";
     } else if (framing == ResponseFraming::length) {
-      fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+      const std::uint64_t bytes =
+          response.stream ? response.stream->length().value_or(0) : std::uint64_t{response.body.size()};
+      fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", bytes);
     }
   }
   if (persistence == Persistence::close) out += "Connection: close\r\n";

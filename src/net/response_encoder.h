@@ -13,7 +13,7 @@ namespace rowhouse::net {
 
 // How the end of the body is marked.
 enum class ResponseFraming {
-  length,   // Content-Length: the size of HttpResponse::body
+  length,   // Content-Length: the size of HttpResponse::body, or what its stream says
   chunked,  // Transfer-Encoding: chunked
   to_end,   // by the end of the connection (HTTP/1.0 clients know no chunks)
 };
