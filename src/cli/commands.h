@@ -20,9 +20,12 @@ std::vector<Command> people_commands();
 std::vector<Command> invitation_commands();
 std::vector<Command> mail_commands();
 std::vector<Command> sso_commands();
+std::vector<Command> storage_commands();
+std::vector<Command> encryption_key_commands();
 std::vector<Command> operation_commands();
 std::vector<Command> pack_commands();
 std::vector<Command> data_commands();
+std::vector<Command> object_commands();
 std::vector<Command> status_commands();
 std::vector<Command> lint_commands();
 std::vector<Command> verify_commands();
@@ -46,6 +49,9 @@ Option json_option();
 ExitCode print_json(const Terminal& terminal, const json::Value& body);
 // A JSON file, "-" for standard input, or the text itself when it begins like JSON. Error: invalid_parameter.
 Result<std::string> read_text_argument(const Terminal& terminal, const std::string& argument);
+// The storage configuration that the option names: a file, or "-" for standard input; never the text itself,
+// which holds secrets. Error: invalid_parameter.
+Result<json::Value> read_storage_config(const Invocation& invocation, std::string_view option);
 // Writes a secret to a new file that only its owner may read. Error: conflict if the file is there already.
 Result<void> write_secret_file(const std::string& path, std::string_view secret);
 // Shows a credential once: on the terminal, or in the file that --key-file names; with --json it is in the

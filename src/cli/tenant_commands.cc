@@ -217,6 +217,10 @@ Result<ExitCode> create_tenant(Invocation& invocation) {
   }
   TRY(auto storage, storage_choice(invocation));
   body.set("storage", json::Value(std::move(storage)));
+  if (invocation.has("storage-config")) {
+    TRY(auto config, read_storage_config(invocation, "storage-config"));
+    body.set("storage_config", std::move(config));
+  }
   if (invocation.has("sample-data")) body.set("sample_data", json::Value(true));
   TRY(const auto reply, client.call("POST", std::string(kTenants), body, asynchronously(invocation)));
   const json::Value* operation = reply.body.find("operation");
@@ -357,6 +361,11 @@ Command create_command() {
        "CHOICE",
        "Where its files go: byos, provisioned or none (asked on a terminal; otherwise none)",
        {"byos", "provisioned", "none"}},
+      {"storage-config",
+       "FILE",
+       "With --storage byos: its configuration, {\"provider\": …, \"config\": {…}}; - reads standard input",
+       {},
+       Completion::file},
       {"admin-email", "ADDRESS", "Who is invited as its first admin"},
       setting_option("settings", "Settings of the pack"),
       setting_option("branding", "Colours, logo and the like"),

@@ -48,6 +48,8 @@ void record_refusal(audit::Trail& trail, const tenancy::Tenant* tenant, const id
 Api::Api(Dependencies dependencies, ApiOptions options)
     : dependencies_(std::move(dependencies)), options_(std::move(options)) {
   add_data_routes(router_, dependencies_, options_);  // first: the hot ones
+  add_object_routes(router_, dependencies_, options_);
+  add_object_upload_routes(router_, dependencies_, options_);
   add_tenant_routes(router_, dependencies_, options_);
   add_key_routes(router_, dependencies_, options_);
   add_auth_routes(router_, dependencies_, options_);
@@ -58,6 +60,7 @@ Api::Api(Dependencies dependencies, ApiOptions options)
   add_invitation_routes(router_, dependencies_, options_);
   add_mail_routes(router_, dependencies_, options_);
   add_sso_routes(router_, dependencies_, options_);
+  add_storage_routes(router_, dependencies_, options_);
   add_token_key_routes(router_, dependencies_, options_);
   add_pack_routes(router_, dependencies_, options_);
   add_context_key_routes(router_, dependencies_, options_);

@@ -26,8 +26,12 @@
 #include "identity/users.h"
 #include "net/executor.h"
 #include "net/http_message.h"
+#include "objects/object_links.h"
+#include "objects/object_service.h"
+#include "objects/storage_configs.h"
 #include "observe/log.h"
 #include "operations/engine.h"
+#include "secrets/rotation.h"
 #include "session/tenant_database.h"
 #include "tenancy/context_rotation.h"
 #include "tenancy/lint.h"
@@ -46,6 +50,7 @@ struct ApiOptions {
   std::uint64_t max_json_bytes = 8U << 20;
   std::uint64_t max_pack_bytes = 128U << 20;
   std::uint64_t max_import_bytes = std::uint64_t{16} << 30;
+  std::uint64_t max_object_bytes = std::uint64_t{5} << 40;
   std::size_t max_watchers = 64;  // of operations, at the same time
   std::string version;            // of the binary
 };
@@ -75,10 +80,14 @@ struct Dependencies {
   data::DataService& data;
   operations::Engine& operations;
   tenancy::TenantService& tenants;
+  objects::StorageConfigs& storage_configs;
+  secrets::KeyRotation& key_rotation;
   tenancy::PackUpgrades& upgrades;
   tenancy::Linter& linter;
   tenancy::Registry& registry;
   session::TenantDatabase& database;
+  objects::ObjectService& objects;
+  const objects::ObjectLinks& object_links;
   tenancy::ContextRotation& context_rotation;
   verify::Store& verifications;
   // Hands a run that was begun in the store to this node's runner; false if it cannot take it.

@@ -81,6 +81,16 @@ class BodyReader {
       if (!wrong.empty()) fault(name, wrong);
     });
   }
+  // Calls `use` with the integer; `use` returns what is wrong with it, or "".
+  template <class Use>
+  void number(const char* name, Use use) {
+    const json::Value* value = take(name);
+    if (value == nullptr || value->is_null()) return;
+    const auto integer = value->as_int64();
+    if (!integer) return fault(name, "must be an integer");
+    const std::string wrong = use(*integer);
+    if (!wrong.empty()) fault(name, wrong);
+  }
   void flag(const char* name, auto use) {
     const json::Value* value = take(name);
     if (value == nullptr) return;

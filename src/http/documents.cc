@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "http/body_reader.h"
+#include "http/storage_documents.h"
 
 namespace rowhouse::http {
 namespace {
@@ -298,7 +299,7 @@ json::Value upgrade_target_document(const tenancy::UpgradeTarget& target) {
 
 Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
   tenancy::NewTenant tenant;
-  std::optional<json::Value> settings, branding, contact;
+  std::optional<json::Value> settings, branding, contact, storage_config;
   BodyReader reader(body);
   reader.require("name");
   reader.require("pack");
@@ -318,6 +319,7 @@ Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
     if (choice) tenant.storage = *choice;
     return choice ? "" : "must be byos, provisioned or none";
   });
+  reader.object("storage_config", storage_config);
   reader.flag("sample_data", [&](bool load) {
     using Sample = tenancy::NewTenant::SampleRows;
     tenant.sample_rows = load ? Sample::load : Sample::none;
@@ -330,6 +332,14 @@ Result<tenancy::NewTenant> read_new_tenant(const json::Value& body) {
   tenant.settings = settings.value_or(empty);
   tenant.branding = branding.value_or(empty);
   tenant.contact = contact.value_or(empty);
+  if (storage_config) {
+    auto setting = read_storage_setting(*storage_config);
+    if (!setting.ok()) {
+      for (FieldError& field : setting.error().fields) field.path = "/storage_config" + field.path;
+      return std::move(setting).error();
+    }
+    tenant.storage_config = tenancy::NewStorage{std::move(setting->provider), std::move(setting->config)};
+  }
   return tenant;
 }
 

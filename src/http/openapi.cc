@@ -32,6 +32,9 @@ constexpr PathParameter kPathParameters[] = {
     {"session", "Id of the session", "uuid"},
     {"invitation", "Id of the invitation", "uuid"},
     {"mail", "Id of the mail", "uuid"},
+    {"object", "Key of the object; its slashes may stand in the path as they are", ""},
+    {"upload", "Id of the upload", ""},
+    {"part", "Number of the part, 1 to 10000", ""},
 };
 
 json::Value path_parameter(std::string_view name) {
@@ -255,10 +258,11 @@ json::Value build_openapi(std::span<const RouteInfo> routes,
   json::Array tags, platform_tags, tag_groups;
   for (const RouteInfo& route : routes) {
     if (!chosen.empty() && DataPaths::is_generic(route)) continue;
-    const json::Value* existing = paths.find(route.path);
+    const std::string path = documented_path(route.path);
+    const json::Value* existing = paths.find(path);
     json::Value item = existing == nullptr ? json::Value() : *existing;
     item.set(std::string(path_item_key(route.method)), operation_of(route));
-    paths.set(route.path, std::move(item));
+    paths.set(path, std::move(item));
     if (route.tag.empty() || std::find(platform_tags.begin(), platform_tags.end(), json::Value(route.tag)) !=
                                  platform_tags.end()) {
       continue;

@@ -25,13 +25,21 @@ json::Value parameter(std::string_view in, std::string_view name, std::string_vi
   return value;
 }
 
+std::string documented_path(std::string_view path) {
+  const auto rest = path.find("...}");
+  if (rest == std::string_view::npos) return std::string(path);
+  return std::string(path.substr(0, rest)) + "}";
+}
+
 std::vector<std::string_view> template_names(std::string_view path) {
   std::vector<std::string_view> names;
   while (true) {
     const auto open = path.find('{');
     const auto close = path.find('}', open);
     if (open == std::string_view::npos || close == std::string_view::npos) return names;
-    names.push_back(path.substr(open + 1, close - open - 1));
+    std::string_view name = path.substr(open + 1, close - open - 1);
+    if (name.ends_with("...")) name.remove_suffix(3);
+    names.push_back(name);
     path.remove_prefix(close + 1);
   }
 }

@@ -16,6 +16,8 @@ json::Value header_ref(std::string_view name);     // {"$ref": "#/components/hea
 json::Value parameter(std::string_view in, std::string_view name, std::string_view description,
                       json::Value schema);
 
+// The template as OpenAPI writes it, which has no word for the rest of a path: {object...} → {object}.
+std::string documented_path(std::string_view path);
 // The names in braces: "/v1/tenants/{tenant}/keys" → tenant.
 std::vector<std::string_view> template_names(std::string_view path);
 

@@ -15,9 +15,12 @@ bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
   std::abort();
 }
 
+bool takes_rest(const std::vector<std::string>& pattern) { return pattern.back().ends_with("...}"); }
+
 bool matches(const std::vector<std::string>& pattern, const std::vector<std::string_view>& parts) {
-  if (pattern.size() != parts.size()) return false;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
+  const bool fits = takes_rest(pattern) ? parts.size() >= pattern.size() : parts.size() == pattern.size();
+  if (!fits) return false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (is_parameter(pattern[i]) ? parts[i].empty() : pattern[i] != parts[i]) return false;
   }
   return true;
@@ -45,14 +48,17 @@ Router::Match Router::match(net::Method method, std::string_view path) const {
   if (method == net::Method::head) method = net::Method::get;
   const auto parts = split(path.substr(1), '/');
   for (std::size_t i = 0; i < routes_.size(); ++i) {
-    if (!matches(segments_[i], parts)) continue;
+    const std::vector<std::string>& pattern = segments_[i];
+    if (!matches(pattern, parts)) continue;
     const Route& route = routes_[i];
     if (!match.allowed.empty()) match.allowed += ", ";
     match.allowed += net::method_name(route.info.method);
     if (route.info.method != method) continue;
-    for (std::size_t k = 0; k < parts.size(); ++k) {
-      if (!is_parameter(segments_[i][k])) continue;
-      auto decoded = percent_decode(parts[k], Plus::is_plus);
+    for (std::size_t k = 0; k < pattern.size(); ++k) {
+      if (!is_parameter(pattern[k])) continue;
+      std::string_view part = parts[k];
+      if (k + 1 == pattern.size() && takes_rest(pattern)) part = path.substr(part.data() - path.data());
+      auto decoded = percent_decode(part, Plus::is_plus);
       if (!decoded || !is_valid_utf8(*decoded)) return Match();
       match.parameters.push_back(std::move(*decoded));
     }

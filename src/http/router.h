@@ -49,7 +49,8 @@ class Router {
     std::vector<std::string> parameters;  // decoded
     std::string allowed;                  // methods of the path, "GET, POST"; "" when no route has this path
   };
-  // Percent-escapes in a segment are decoded; one that does not decode to UTF-8 matches nothing.
+  // Percent-escapes in a segment are decoded; one that does not decode to UTF-8 matches nothing. A template
+  // that ends in {name...} takes the rest of the path, at least one segment and slashes included.
   Match match(net::Method method, std::string_view path) const;
   const std::vector<Route>& routes() const { return routes_; }
 

@@ -53,6 +53,32 @@ TEST(Router, KnowsNothingElse) {
   }
 }
 
+TEST(Router, TakesTheRestOfAPath) {
+  Router router;
+  router.add(RouteInfo(net::Method::get, "/v1/files/{file...}", Guard::open(), "getFile", ""), nothing());
+  router.add(RouteInfo(net::Method::post, "/v1/files/remove", Guard::open(), "removeFiles", ""), nothing());
+  router.add(RouteInfo(net::Method::get, "/v1/of/{who}/{file...}", Guard::open(), "getTheirs", ""),
+             nothing());
+  const auto rest = [&](std::string_view path) {
+    const auto match = router.match(net::Method::get, path);
+    return match.route == nullptr ? std::string("none") : match.parameters.back();
+  };
+  EXPECT_EQ(rest("/v1/files/a"), "a");
+  EXPECT_EQ(rest("/v1/files/a/b%20c+d/e"), "a/b c+d/e");
+  EXPECT_EQ(rest("/v1/files/a%2Fb"), "a/b");
+  EXPECT_EQ(rest("/v1/files/a//b/"), "a//b/") << "what a key may be is not the router's to say";
+  EXPECT_EQ(rest("/v1/files/remove"), "remove");
+  EXPECT_EQ(rest("/v1/files/"), "none");
+  EXPECT_EQ(rest("/v1/files"), "none");
+  EXPECT_EQ(rest("/v1/files/a/%ff"), "none");
+  const auto theirs = router.match(net::Method::get, "/v1/of/ada/x/y");
+  ASSERT_NE(theirs.route, nullptr);
+  EXPECT_EQ(theirs.parameters, (std::vector<std::string>{"ada", "x/y"}));
+  const auto posted = router.match(net::Method::post, "/v1/files/remove");
+  ASSERT_NE(posted.route, nullptr);
+  EXPECT_EQ(posted.route->info.operation_id, "removeFiles");
+}
+
 TEST(RouterDeathTest, RefusesAHandlerOfAnotherAudience) {
   Router router;
   EXPECT_DEATH(

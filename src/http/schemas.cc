@@ -3,8 +3,10 @@
 #include <string>
 
 #include "http/mail_documents.h"
+#include "http/object_documents.h"
 #include "http/people_schemas.h"
 #include "http/sso_documents.h"
+#include "http/storage_documents.h"
 
 namespace rowhouse::http {
 namespace {
@@ -75,6 +77,8 @@ constexpr std::string_view kTenantSchemas = R"json({
   "domain": {"type": "string"},
   "subdomain": {"type": "string", "description": "The slug if left out"},
   "storage": {"$ref": "#/components/schemas/StorageChoice"},
+  "storage_config": {"$ref": "#/components/schemas/StorageSet",
+    "description": "With storage byos: kept sealed, and tried before the tenant works"},
   "admin_email": {"type": "string", "format": "email", "description": "Who is invited as the tenant's first admin"},
   "settings": {"type": "object", "description": "Settings that differ from the pack's defaults"},
   "branding": {"type": "object"},
@@ -465,8 +469,8 @@ constexpr std::string_view kOtherSchemas = R"json({
 
 json::Object load() {
   json::Object all;
-  for (const std::string_view text :
-       {kTenantSchemas, kPackSchemas, people_schemas(), mail_schemas(), sso_schemas(), kOtherSchemas}) {
+  for (const std::string_view text : {kTenantSchemas, kPackSchemas, people_schemas(), mail_schemas(),
+                                      sso_schemas(), storage_schemas(), object_schemas(), kOtherSchemas}) {
     json::Value part = json::parse(text).value();  // text of ours: a fault is a bug, found by the first test
     for (json::Member& member : *part.as_object()) all.push_back(std::move(member));
   }

@@ -373,6 +373,35 @@ Task<Result<TenantContext>> Authenticator::for_platform(const PlatformContext& a
   co_return TenantContext(std::move(tenant), std::move(principal), Rights());
 }
 
+Result<TenantContext> Authenticator::for_objects(ObjectTask task,
+                                                 std::shared_ptr<const tenancy::Tenant> tenant) const {
+  static const auto reading =
+      std::make_shared<const tenancy::Permissions>(tenancy::Permissions::from({"object:read"}).value());
+  static const auto writing =
+      std::make_shared<const tenancy::Permissions>(tenancy::Permissions::from({"object:write"}).value());
+  // Nobody asks the server itself for what it may: its context reaches statements alone.
+  static const auto nothing = std::make_shared<const tenancy::Permissions>(tenancy::Permissions::nothing());
+  Rights rights;
+  switch (task) {
+    case ObjectTask::read_by_link:
+      rights.permissions = reading;
+      break;
+    case ObjectTask::write_by_link:
+      rights.permissions = writing;
+      break;
+    case ObjectTask::tidy:
+      rights.permissions = nothing;
+      break;
+  }
+  const bool suspended = tenant->status == tenancy::TenantStatus::suspended;
+  if (suspended && task != ObjectTask::tidy) {
+    return Error(ErrorCode::tenant_suspended, "the tenant is suspended; its rows are kept");
+  }
+  if (!suspended && tenant->status != tenancy::TenantStatus::active) return unknown_credential();
+  Principal server(PrincipalKind::server, Uuid(), task == ObjectTask::tidy ? "server" : "link");
+  return TenantContext(std::move(tenant), std::move(server), std::move(rights));
+}
+
 Task<Result<TenantContext>> Authenticator::for_server(ServerTask task,
                                                       std::shared_ptr<const tenancy::Tenant> tenant,
                                                       CallOptions options) {

@@ -65,6 +65,11 @@ class Authenticator {
   Task<Result<TenantContext>> for_platform(const PlatformContext& admin,
                                            std::shared_ptr<const tenancy::Tenant> tenant, std::string purpose,
                                            CallOptions options);
+  // Work on a tenant's objects alone, with rights for nothing else: by a link that somebody signed who might,
+  // or to take back what died. Not recorded; links are to be checked before. Errors: tenant_suspended (links
+  // alone), credential_unknown (the tenant is not active).
+  enum class ObjectTask { read_by_link, write_by_link, tidy };
+  Result<TenantContext> for_objects(ObjectTask task, std::shared_ptr<const tenancy::Tenant> tenant) const;
   // Work that the server itself does on a tenant's rows as a part of what an admin asked for.
   enum class ServerTask { load_sample_data };
   Task<Result<TenantContext>> for_server(ServerTask task, std::shared_ptr<const tenancy::Tenant> tenant,

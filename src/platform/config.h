@@ -49,6 +49,8 @@ struct ServerSettings {
 struct CredentialSettings {
   std::string admin_token, admin_token_file;
   std::string master_key, master_key_file;
+  std::string wrapping_key, wrapping_key_file, wrapping_key_command;
+  std::string wrapping_key_previous, wrapping_key_previous_file;
 };
 
 struct MailSettings {
@@ -57,6 +59,21 @@ struct MailSettings {
   std::string from;
   net::SmtpTls tls = net::SmtpTls::required;
   std::string ca_file;
+};
+
+// Where tenants' endpoints may be: see net/egress.h.
+struct EgressSettings {
+  std::string allow;  // entries, separated by commas
+  std::string ca_file;
+  std::string mount_roots;  // directories, separated by commas
+};
+
+// Object storage that this installation makes for tenants.
+struct ProvisioningSettings {
+  enum class Kind { automatic, none, directory, ceph_rgw } kind = Kind::automatic;
+  std::string directory;  // "" = "objects" in the data directory
+  std::string endpoint, region = "us-east-1";
+  std::string admin_access_key, admin_secret_key, admin_secret_key_file;
 };
 
 struct ClientOptions {
@@ -84,6 +101,8 @@ struct Config {
   MailSettings mail;
   std::chrono::hours invitation_life{7 * 24};
   net::FetchOptions sso;  // how identity providers are asked
+  EgressSettings egress;
+  ProvisioningSettings provisioning;
   data::DataOptions data;
   tenancy::GuardMode context_guard = tenancy::GuardMode::automatic;
   tenancy::ContextKeyOptions context_keys;

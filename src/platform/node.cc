@@ -1,6 +1,7 @@
 #include "platform/node.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
 #include <cstdlib>
 #include <ostream>
@@ -17,8 +18,10 @@
 #include "platform/mail_settings.h"
 #include "platform/secrets.h"
 #include "platform/signals.h"
+#include "platform/storage_settings.h"
 #include "platform/version.h"
 #include "platform/worker.h"
+#include "platform/wrapping_key_settings.h"
 #include "verify/runner.h"
 
 namespace rowhouse::platform {
@@ -71,17 +74,27 @@ net::BlockingWorkOptions provider_work_options() {
   return options;
 }
 
+// Apart from other work, too: a server of files that hangs holds its thread.
+net::BlockingWorkOptions storage_work_options() {
+  net::BlockingWorkOptions options;
+  options.threads = 16;
+  options.max_queued = 512;
+  options.overloaded_message = "too many files are being read and written right now; try again in a moment";
+  return options;
+}
+
 // Every worker of this process, and the threads that run them.
 class Node {
  public:
   Node(const Resolved& resolved, ServerKind kind, Database& database, observe::Log& log, const Hooks& hooks,
-       identity::MailOptions mail)
+       identity::MailOptions mail, const StorageSetup& storage, const secrets::WrappingKeys& wrapping_keys)
       : resolved_(resolved),
         config_(resolved.config),
         kind_(kind),
         passwords_(config_.passwords),
         background_(net::BlockingWorkOptions()),
         provider_work_(provider_work_options()),
+        storage_work_(storage_work_options()),
         context_{.config = config_,
                  .administrator = database.administrator,
                  .credentials = database.credentials,
@@ -91,6 +104,9 @@ class Node {
                  .passwords = passwords_,
                  .background = background_,
                  .provider_work = provider_work_,
+                 .storage_work = storage_work_,
+                 .storage = storage,
+                 .wrapping_keys = wrapping_keys,
                  .mail = std::move(mail),
                  .database_ready = [&database] { return database.ready(); },
                  .tenant_changed = [this](std::size_t origin,
@@ -274,6 +290,7 @@ class Node {
   identity::Passwords passwords_;
   net::BlockingWork background_;
   net::BlockingWork provider_work_;
+  net::BlockingWork storage_work_;
   NodeContext context_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
@@ -323,7 +340,8 @@ std::string own_url(const net::ServerOptions& http, std::uint16_t port) {
 Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo demo,
                                const cli::Terminal& terminal, const Hooks& hooks) {
   const Config& config = resolved.config;
-  Signals signals;  // first: threads made before it would receive signals, too
+  prctl(PR_SET_DUMPABLE, 0);  // a core file would hold every key; also keeps debuggers of others away
+  Signals signals;            // first: threads made before it would receive signals, too
   TRY_DO(selected_packs(config.server.packs));
   TRY(auto mail, mail_options(resolved));
   TRY_DO(check_address_is_free(config.http.address, config.http.port));
@@ -336,7 +354,9 @@ Result<cli::ExitCode> run_node(const Resolved& resolved, ServerKind kind, Demo d
                 kind == ServerKind::embedded ? "Starting PostgreSQL" : "Connecting to PostgreSQL");
   TRY(auto database, open_database(resolved, kind));
   TRY(const auto admin_token, admin_token_for(resolved, kind));
-  Node node(resolved, kind, database, log, hooks, std::move(mail));
+  TRY(const auto storage, storage_setup(resolved, kind));
+  TRY(const auto keys, wrapping_keys(resolved, database.credentials));
+  Node node(resolved, kind, database, log, hooks, std::move(mail), storage, *keys);
   const auto fail = [&](Error error) -> Result<cli::ExitCode> {
     node.end();
     return explained(std::move(error));

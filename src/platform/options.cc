@@ -193,6 +193,23 @@ void add_credentials(std::vector<OptionSpec>& registry) {
                 "makes its own");
   module.text("encryption_key_file", ROWHOUSE_MEMBER(credentials.master_key_file),
               "File that holds the master key", Kind::file, "FILE");
+  module
+      .secret(
+          "wrapping_key", ROWHOUSE_MEMBER(credentials.wrapping_key),
+          "Key that wraps the data keys of tenants' secrets: 64 hexadecimal digits, the same on every node. "
+          "See `rowhouse encryption-key rotate`")
+      .default_text = "derived from the master key";
+  module.text("wrapping_key_file", ROWHOUSE_MEMBER(credentials.wrapping_key_file),
+              "File that holds the wrapping key", Kind::file, "FILE");
+  module.text(
+      "wrapping_key_command", ROWHOUSE_MEMBER(credentials.wrapping_key_command),
+      "Command that prints the wrapping key, for a vault or a key management service. Run with /bin/sh "
+      "at the start, for at most 10 s",
+      Kind::text, "COMMAND");
+  module.secret("wrapping_key_previous", ROWHOUSE_MEMBER(credentials.wrapping_key_previous),
+                "Other wrapping keys that secrets may still be sealed under, separated by commas");
+  module.text("wrapping_key_previous_file", ROWHOUSE_MEMBER(credentials.wrapping_key_previous_file),
+              "File that holds them, in one line", Kind::file, "FILE");
 }
 
 void add_postgres(std::vector<OptionSpec>& registry) {
@@ -386,6 +403,55 @@ void add_sso(std::vector<OptionSpec>& registry) {
                   "How long an identity provider may take for one answer");
 }
 
+void add_egress(std::vector<OptionSpec>& registry) {
+  Module module(registry, "egress");
+  module
+      .text("egress_allow", ROWHOUSE_MEMBER(egress.allow),
+            "Places beside the internet that the server may reach for tenants (their object storage), "
+            "separated by commas: 10.0.0.0/8, 127.0.0.1:9000, minio.internal:9000. http is used there alone",
+            Kind::text, "PLACES")
+      .default_text = "none: only https at addresses of the internet";
+  module
+      .text("egress_ca_file", ROWHOUSE_MEMBER(egress.ca_file),
+            "PEM certificates to trust with object storage, beside the system's", Kind::file, "FILE")
+      .default_text = "the system's";
+  OptionSpec& roots = module.text(
+      "storage_mount_roots", ROWHOUSE_MEMBER(egress.mount_roots),
+      "Directories below which tenants may name a mounted share (mount_path), separated by commas",
+      Kind::text, "DIRS");
+  roots.bounds = "absolute paths";
+  roots.default_text = "none: mount_path is refused";
+  roots.set = [](Config& config, std::string_view value) {
+    for (const std::string_view path : split(value, ',')) {
+      if (!value.empty() && !trim(path).starts_with('/')) return false;
+    }
+    config.egress.mount_roots = std::string(value);
+    return true;
+  };
+}
+
+void add_provisioning(std::vector<OptionSpec>& registry) {
+  Module module(registry, "provisioned storage");
+  module.choice("storage_provisioned", ROWHOUSE_MEMBER(provisioning.kind),
+                {"auto", "none", "directory", "ceph_rgw"},
+                "What a tenant with `--storage provisioned` gets: a directory below storage_directory, or a "
+                "bucket of a Ceph Object Gateway; auto: a directory with `up`, none with `serve`");
+  module
+      .text("storage_directory", ROWHOUSE_MEMBER(provisioning.directory),
+            "Where such directories are made; on every node the same, shared one", Kind::path, "DIR")
+      .default_text = "objects in the data directory";
+  module.text("storage_endpoint", ROWHOUSE_MEMBER(provisioning.endpoint),
+              "Address of that gateway: https://HOST:PORT", Kind::text, "URL");
+  module.text("storage_region", ROWHOUSE_MEMBER(provisioning.region),
+              "Region that requests to it are signed for", Kind::text, "NAME");
+  module.text("storage_admin_access_key", ROWHOUSE_MEMBER(provisioning.admin_access_key),
+              "Access key of a gateway user that may administer users and buckets", Kind::text, "KEY");
+  module.secret("storage_admin_secret_key", ROWHOUSE_MEMBER(provisioning.admin_secret_key),
+                "Secret key of that user");
+  module.text("storage_admin_secret_key_file", ROWHOUSE_MEMBER(provisioning.admin_secret_key_file),
+              "File that holds the secret key", Kind::file, "FILE");
+}
+
 void add_mail(std::vector<OptionSpec>& registry) {
   Module module(registry, "mail");
   OptionSpec& url =
@@ -503,6 +569,8 @@ const std::vector<OptionSpec>& option_registry() {
     add_people(options);
     add_mail(options);
     add_sso(options);
+    add_egress(options);
+    add_provisioning(options);
     add_operations(options);
     add_client(options);
     return options;

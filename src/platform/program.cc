@@ -152,7 +152,10 @@ cli::App make_app(const Environment& environment, const Hooks& hooks) {
   append(app.commands, cli::pack_commands());
   app.commands.push_back(pack_check_command(environment));
   append(app.commands, cli::data_commands());
+  append(app.commands, cli::object_commands());
+  append(app.commands, cli::storage_commands());
   append(app.commands, cli::context_key_commands());
+  append(app.commands, cli::encryption_key_commands());
   append(app.commands, cli::token_key_commands());
   append(app.commands, cli::general_commands());
   return app;

@@ -77,6 +77,14 @@ std::string verification_public_key(const tenancy::Credentials& credentials) {
   return key;
 }
 
+objects::StorageConfigsOptions storage_options(const Config& config) {
+  objects::StorageConfigsOptions options;
+  for (const std::string_view root : split(config.egress.mount_roots, ',')) {
+    if (!trim(root).empty()) options.limits.mount_roots.emplace_back(trim(root));
+  }
+  return options;
+}
+
 // Tells workers apart, also those of a process that had the same number.
 std::string operation_node(std::size_t worker_index) {
   std::array<char, 65> host{};
@@ -104,6 +112,14 @@ Worker::Worker(NodeContext& node, std::size_t index)
       index_(index),
       cluster_(executor_, node.administrator, node.credentials),
       platform_pool_(executor_, platform_pool_options(node, cluster_)),
+      transfers_(executor_, node.storage.egress, node.storage.transfers),
+      own_transfers_(executor_, node.storage.own_egress, node.storage.transfers),
+      tenant_secrets_(platform_pool_, node.wrapping_keys),
+      store_admin_(open_store_admin(node.storage, own_store_tools(), node.credentials)),
+      provisioned_stores_(platform_pool_, tenant_secrets_, store_admin_.get()),
+      storage_configs_(platform_pool_, tenant_secrets_, store_tools(), own_store_tools(),
+                       node.credentials.derive("proof of control of storage"), storage_options(node.config)),
+      key_rotation_(platform_pool_, node.wrapping_keys),
       observer_(node.hooks.make_observer ? node.hooks.make_observer(executor_) : nullptr),
       operations_(
           executor_, platform_pool_, node.log,
@@ -153,10 +169,15 @@ Worker::Worker(NodeContext& node, std::size_t index)
           [this](const std::string& database) { return context_keys_.current(database); }),
       tenants_(cluster_, platform_pool_, packs_, registry_, operations_, node.clock),
       data_(database_, node.credentials.derive("data cursor"), node.config.data),
+      objects_(executor_, database_, storage_configs_, node.log, node.clock),
+      object_links_(node.config.tokens.issuer, node.credentials.derive(objects::kLinkKeyPurpose)),
+      object_sweeper_(executor_, platform_pool_, objects_.writes(), node.log,
+                      [this](Uuid tenant, CallOptions options) { return tidy_context(tenant, options); }),
       api_(dependencies(), api_options(node.config)),
       upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)),
       catch_up_(executor_, upgrades_, node.log) {
   wire_tenants();
+  wire_storage();
   wire_identity();
   registry_.on_context_keys([this] { upkeep_.keys_changed(); });
 }
@@ -182,10 +203,14 @@ http::Dependencies Worker::dependencies() {
       .data = data_,
       .operations = operations_,
       .tenants = tenants_,
+      .storage_configs = storage_configs_,
+      .key_rotation = key_rotation_,
       .upgrades = upgrades_,
       .linter = linter_,
       .registry = registry_,
       .database = database_,
+      .objects = objects_,
+      .object_links = object_links_,
       .context_rotation = rotation_,
       .verifications = verifications_,
       .run_verification = node_.run_verification,
@@ -218,6 +243,44 @@ void Worker::wire_tenants() {
       [this](std::shared_ptr<const tenancy::Tenant> tenant, const std::vector<tenancy::SampleData>& samples,
              CallOptions options) { return load_samples(std::move(tenant), samples, options); },
       [this](const std::string& database) { database_.close_dedicated(database); });
+  tenancy::TenantService::MakeStore make;
+  if (provisioned_stores_.available()) {
+    make = [this](std::shared_ptr<const tenancy::Tenant> tenant, CallOptions options) {
+      return make_store(std::move(tenant), options);
+    };
+  }
+  tenants_.wire_stores(std::move(make), [this](Uuid tenant, CallOptions options) {
+    return provisioned_stores_.remove(tenant, options);
+  });
+}
+
+void Worker::wire_storage() {
+  // The registry tells storage_configs_, here and on the other workers and nodes.
+  registry_.on_forgotten([this](const Uuid* tenant) {
+    if (tenant == nullptr) {
+      storage_configs_.forget_all();
+    } else {
+      storage_configs_.forget(*tenant);
+    }
+  });
+  storage_configs_.wire(
+      [this](const Uuid& tenant) {
+        registry_.forget_tenant(tenant);
+        node_.tenant_changed(index_, tenant);
+      },
+      [this](Uuid tenant, CallOptions options) { return has_objects(tenant, options); });
+  tenancy::TenantService::StorageConfigHooks hooks;
+  hooks.check = [this](const tenancy::NewStorage& wanted) {
+    return storage_configs_.check(objects::StorageSetting(wanted.provider, wanted.config));
+  };
+  hooks.save = [this](pg::Session& session, Uuid tenant, tenancy::NewStorage wanted, CallOptions options) {
+    objects::StorageSetting setting(std::move(wanted.provider), std::move(wanted.config));
+    return storage_configs_.save_new(session, tenant, std::move(setting), options);
+  };
+  hooks.require_working = [this](Uuid tenant, CallOptions options) {
+    return storage_configs_.require_working(tenant, options);
+  };
+  tenants_.wire_storage_configs(std::move(hooks));
 }
 
 // What a change of people makes stale is forgotten here at once, as above.
@@ -256,6 +319,31 @@ Task<Result<void>> Worker::remove_people(Uuid tenant, tenancy::Actor actor, Call
   co_return co_await users_.prove_tenant_gone(tenant, options);
 }
 
+Task<Result<bool>> Worker::has_objects(Uuid tenant, CallOptions options) {
+  CO_TRY(const auto context, co_await tidy_context(tenant, options));
+  CO_TRY(const auto usage, co_await objects_.usage(context, options));
+  co_return usage.objects > 0 || usage.reserved > 0;
+}
+
+Task<Result<identity::TenantContext>> Worker::tidy_context(Uuid tenant, CallOptions options) {
+  const std::string id = tenant.to_string();
+  CO_TRY(auto found, co_await registry_.find_tenant(id, options));
+  co_return authenticator_.for_objects(identity::Authenticator::ObjectTask::tidy, std::move(found));
+}
+
+Task<Result<void>> Worker::make_store(std::shared_ptr<const tenancy::Tenant> tenant, CallOptions options) {
+  co_return co_await provisioned_stores_.make(tenant->id, objects::storage_quota_of(*tenant), options);
+}
+
+storage::StoreTools Worker::store_tools() {
+  return storage::StoreTools{executor_, transfers_, node_.storage.egress, node_.storage_work, node_.clock};
+}
+
+storage::StoreTools Worker::own_store_tools() {
+  return storage::StoreTools{executor_, own_transfers_, node_.storage.own_egress, node_.storage_work,
+                             node_.clock};
+}
+
 Task<Result<std::size_t>> Worker::load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                                const std::vector<tenancy::SampleData>& samples,
                                                CallOptions options) {
@@ -286,6 +374,7 @@ Task<Result<void>> Worker::start_operations(OldLeases leases, CallOptions option
     listen_for_operations();
     catch_up_.start();
     mail_.start();
+    object_sweeper_.start();
   }
   co_return Result<void>();
 }
@@ -370,6 +459,8 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 
 Task<void> Worker::stop_services() {
   co_await mail_.stop();
+  co_await object_sweeper_.stop();
+  co_await objects_.stop();
   co_await catch_up_.stop();
   operation_notices_.reset();
   co_await operations_.stop();

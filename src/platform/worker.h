@@ -35,6 +35,12 @@
 #include "net/executor.h"
 #include "net/http_fetch.h"
 #include "net/http_server.h"
+#include "net/http_transfer.h"
+#include "objects/object_links.h"
+#include "objects/object_service.h"
+#include "objects/object_sweeper.h"
+#include "objects/provisioned_stores.h"
+#include "objects/storage_configs.h"
 #include "observe/log.h"
 #include "operations/engine.h"
 #include "pg/listener.h"
@@ -42,7 +48,12 @@
 #include "platform/config.h"
 #include "platform/context_upkeep.h"
 #include "platform/hooks.h"
+#include "platform/storage_settings.h"
+#include "secrets/rotation.h"
+#include "secrets/tenant_secrets.h"
 #include "session/tenant_database.h"
+#include "storage/admin.h"
+#include "storage/open.h"
 #include "tenancy/cluster.h"
 #include "tenancy/context_guard.h"
 #include "tenancy/context_keys.h"
@@ -69,6 +80,9 @@ struct NodeContext {
   identity::Passwords& passwords;
   net::BlockingWork& background;     // network work that blocks: mail
   net::BlockingWork& provider_work;  // the same with identity providers of tenants
+  net::BlockingWork& storage_work;   // NFS, SMB and directories
+  const StorageSetup& storage;
+  const secrets::WrappingKeys& wrapping_keys;
   identity::MailOptions mail;
   std::function<bool()> database_ready;                                 // any thread
   std::function<void(std::size_t worker, const Uuid&)> tenant_changed;  // tells the other workers
@@ -125,12 +139,19 @@ class Worker {
 
  private:
   void wire_tenants();
+  void wire_storage();
   void wire_identity();
   void listen_for_operations();
   // The first admin of a tenant that is being made; see TenantService::wire_welcome().
   Task<Result<void>> welcome(std::shared_ptr<const tenancy::Tenant> tenant, std::string email,
                              std::string token, tenancy::Actor actor, CallOptions options);
   Task<Result<void>> remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options);
+  Task<Result<bool>> has_objects(Uuid tenant, CallOptions options);
+  Task<Result<identity::TenantContext>> tidy_context(Uuid tenant, CallOptions options);
+  Task<Result<void>> make_store(std::shared_ptr<const tenancy::Tenant> tenant, CallOptions options);
+  // What stores of tenants' own are opened with, and those that were made for them.
+  storage::StoreTools store_tools();
+  storage::StoreTools own_store_tools();
   Task<Result<std::size_t>> load_samples(std::shared_ptr<const tenancy::Tenant> tenant,
                                          const std::vector<tenancy::SampleData>& samples,
                                          CallOptions options);
@@ -146,6 +167,13 @@ class Worker {
   net::Executor executor_;
   tenancy::Cluster cluster_;
   pg::Pool platform_pool_;
+  net::HttpTransfers transfers_;
+  net::HttpTransfers own_transfers_;  // to the platform's own object storage
+  secrets::TenantSecrets tenant_secrets_;
+  std::unique_ptr<storage::ObjectStoreAdmin> store_admin_;  // null: no storage is provisioned
+  objects::ProvisionedStores provisioned_stores_;
+  objects::StorageConfigs storage_configs_;
+  secrets::KeyRotation key_rotation_;
   std::unique_ptr<operations::Observer> observer_;  // null in the product
   operations::Engine operations_;
   std::unique_ptr<pg::Listener> operation_notices_;  // of the first worker, for all of this process
@@ -179,6 +207,9 @@ class Worker {
   session::TenantDatabase database_;
   tenancy::TenantService tenants_;
   data::DataService data_;
+  objects::ObjectService objects_;
+  const objects::ObjectLinks object_links_;
+  objects::ObjectSweeper object_sweeper_;  // of the first worker
   http::Api api_;
   std::unique_ptr<net::HttpServer> server_;
   ContextUpkeep upkeep_;

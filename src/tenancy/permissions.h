@@ -59,22 +59,28 @@ struct OwnOperation {
   std::string_view name;
   std::string_view description;
 };
-inline constexpr std::array<OwnOperation, 10> kTenantOperations = {{
+inline constexpr std::array<OwnOperation, 15> kTenantOperations = {{
     {"identity_provider:manage", "Set and remove the tenant's identity provider"},
     {"identity_provider:read", "See the tenant's identity provider"},
     {"key:manage", "Make, rotate and revoke the tenant's API keys"},
     {"key:read", "See the tenant's API keys"},
+    {"object:delete", "Delete objects (files)"},
+    {"object:read", "List and read objects (files)"},
+    {"object:write", "Store objects (files)"},
     {"role:manage", "Make, change and delete the tenant's own roles"},
     {"role:read", "See the tenant's roles"},
     {"session:manage", "See and end other users' sessions"},
+    {"storage:manage", "Set, try and remove the tenant's object storage"},
+    {"storage:read", "See which object storage the tenant has"},
     {"tenant:read", "See the tenant, its plan and its limits"},
     {"user:manage", "Invite, change and remove users of the tenant"},
     {"user:read", "See the users of the tenant"},
 }};
 
 // What admins and service keys of the platform may do.
-inline constexpr std::array<OwnOperation, 16> kPlatformOperations = {{
+inline constexpr std::array<OwnOperation, 17> kPlatformOperations = {{
     {"context-keys:manage", "Rotate the keys that sign contexts"},
+    {"encryption-keys:manage", "Bring tenants' secrets under another encryption key"},
     {"keys:manage", "Make, rotate and revoke API keys of tenants"},
     {"keys:read", "See the API keys of tenants"},
     {"lint:run", "Check every database against the isolation rules"},
@@ -94,7 +100,7 @@ inline constexpr std::array<OwnOperation, 16> kPlatformOperations = {{
 
 bool is_tenant_operation(std::string_view operation);
 bool is_platform_operation(std::string_view operation);
-// Is the kind one of Rowhouse's own for tenants ("user", "role", "key", "session", "tenant",
+// Is the kind one of Rowhouse's own for tenants ("user", "role", "key", "session", "tenant", "object",
 // "identity_provider")?
 bool is_reserved_kind(std::string_view kind);
 

@@ -115,6 +115,14 @@ struct Registry::Impl {
     return [this](std::string_view name) { return find_pack(name); };
   }
 
+  void forget_tenant(const Uuid& tenant) {
+    cache.forget_tenant(tenant);
+    if (forgotten) forgotten(&tenant);
+  }
+  void forget_everything() {
+    cache.forget_everything();
+    if (forgotten) forgotten(nullptr);
+  }
   void heard(std::string_view payload);
   void listening();
   void tell_of_context_keys() const;
@@ -140,6 +148,7 @@ struct Registry::Impl {
   enum class Connected { never, before } connected = Connected::never;
   enum class Reload { none, running, again } reload = Reload::none;
   std::function<void()> context_keys_changed;
+  Forgotten forgotten;
   std::unique_ptr<pg::Listener> listener;
   std::unique_ptr<net::Timer> poll_timer;
   CancelSource stopping;
@@ -165,7 +174,7 @@ Task<Result<void>> Registry::Impl::load_packs(CallOptions call) {
     packs.emplace(std::move(name), std::move(pack));
   }
   // Tenants point at the packs of before.
-  cache.forget_everything();
+  forget_everything();
   co_return Result<void>();
 }
 
@@ -281,7 +290,7 @@ void Registry::Impl::note_use(const Uuid& key_id) {
 
 void Registry::Impl::heard(std::string_view payload) {
   if (const auto tenant = Uuid::parse(payload)) {
-    cache.forget_tenant(*tenant);
+    forget_tenant(*tenant);
     return;
   }
   if (payload == kContextKeysTopic) {
@@ -289,7 +298,7 @@ void Registry::Impl::heard(std::string_view payload) {
     return;
   }
   // A pack or an admin token: it concerns everything.
-  cache.forget_everything();
+  forget_everything();
   reload_in_background();
 }
 
@@ -298,7 +307,7 @@ void Registry::Impl::heard(std::string_view payload) {
 // connection the poll suffices.
 void Registry::Impl::listening() {
   if (std::exchange(connected, Connected::before) == Connected::never) return;
-  cache.forget_everything();
+  forget_everything();
   reload_in_background();
   tell_of_context_keys();
 }
@@ -326,7 +335,7 @@ Task<Result<void>> Registry::Impl::read_changes(CallOptions call) {
   for (std::size_t row = 0; row < rows.size() && !everything; ++row) {
     const auto tenant = Uuid::parse(rows.text(row, 1));
     if (tenant) {
-      cache.forget_tenant(*tenant);
+      forget_tenant(*tenant);
     } else if (rows.text(row, 2) == kContextKeysTopic) {
       tell_of_context_keys();
     } else {
@@ -335,7 +344,7 @@ Task<Result<void>> Registry::Impl::read_changes(CallOptions call) {
   }
   revision = parse_int64(rows.text(rows.size() - 1, 0)).value_or(revision);
   if (everything) {
-    cache.forget_everything();
+    forget_everything();
     reload_in_background();
     tell_of_context_keys();
   }
@@ -481,11 +490,13 @@ std::vector<std::shared_ptr<const Pack>> Registry::packs() const {
   return packs;
 }
 
+void Registry::on_forgotten(Forgotten forgotten) { impl_->forgotten = std::move(forgotten); }
+
 void Registry::on_context_keys(std::function<void()> changed) {
   impl_->context_keys_changed = std::move(changed);
 }
 
-void Registry::forget_tenant(const Uuid& tenant_id) { impl_->cache.forget_tenant(tenant_id); }
+void Registry::forget_tenant(const Uuid& tenant_id) { impl_->forget_tenant(tenant_id); }
 
 Task<Result<void>> Registry::reload_packs(CallOptions options) { return impl_->load_packs(options); }
 

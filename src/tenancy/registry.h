@@ -77,6 +77,11 @@ class Registry {
   // it may have been lost. Once, before start().
   void on_context_keys(std::function<void()> changed);
 
+  // Called whenever something of a tenant may have changed, on whichever node; null: of any tenant. For what
+  // others remember of tenants. Once, before start().
+  using Forgotten = std::function<void(const Uuid* tenant)>;
+  void on_forgotten(Forgotten forgotten);
+
   void forget_tenant(const Uuid& tenant_id);             // its keys, too
   Task<Result<void>> reload_packs(CallOptions options);  // and forget every tenant
 

@@ -142,7 +142,8 @@ Error unknown_pack(const std::string& name, const std::vector<std::shared_ptr<co
 }
 
 // What was asked for, as far as it makes a difference: a repetition must ask for the same.
-std::string digest_of(const NewTenant& request) {
+// `storage_config`: "" or what stands for it. A plain hash of a password could be tried out.
+std::string digest_of(const NewTenant& request, const std::string& storage_config) {
   json::Value document;
   document.set("name", request.name);
   document.set("slug", request.slug);
@@ -152,6 +153,7 @@ std::string digest_of(const NewTenant& request) {
   document.set("domain", request.domain);
   document.set("subdomain", request.subdomain);
   document.set("storage", storage_choice_name(request.storage));
+  if (!storage_config.empty()) document.set("storage_config", storage_config);
   document.set("admin_email", request.admin_email);
   document.set("settings", request.settings);
   document.set("branding", request.branding);
@@ -176,6 +178,7 @@ struct Registration {
   Actor actor;
   operations::Submission submission;
   std::shared_ptr<const Tenant> registered;
+  std::optional<NewStorage> storage_config;
 };
 
 Task<Result<std::shared_ptr<const Pack>>> TenantService::Impl::pack_named(std::string name,
@@ -234,7 +237,9 @@ Task<Result<void>> TenantService::Impl::insert(Registration& registration, opera
   const pg::Statement statement(insert_within_operation_sql(), std::move(params), pg::Access::write);
   CO_TRY(const auto rows, co_await session.query(statement, run.options()));
   CO_TRY(registration.registered, tenant_from_row(rows, 0, 0, finder()));
-  co_return Result<void>();
+  if (!registration.storage_config) co_return Result<void>();
+  NewStorage storage = *registration.storage_config;
+  co_return co_await storage_configs.save(session, registration.tenant.id, std::move(storage), run.options());
 }
 
 // After an answer that says nothing about what has happened: whether the tenant is there. `error` if it is
@@ -287,14 +292,16 @@ Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& reque
                                                           const Actor& actor, operations::Submission blank,
                                                           CallOptions options) {
   const bool rows_only = request.tier == Tier::pool && request.sample_rows == NewTenant::SampleRows::none &&
-                         request.admin_email.empty();
+                         request.admin_email.empty() && request.storage != StorageChoice::provisioned &&
+                         !request.storage_config;
   const Uuid id = Uuid::make_v7(clock.now());
   Registration registration{.tenant = tenant_of(request, pack, TenantStatus::provisioning, id),
                             .key_id = Uuid::make_v7(clock.now()),
                             .api_key = "",
                             .actor = actor,
                             .submission = std::move(blank),
-                            .registered = nullptr};
+                            .registered = nullptr,
+                            .storage_config = request.storage_config};
   Tenant& tenant = registration.tenant;
   if (rows_only) tenant.status = TenantStatus::active;
   const bool derived_slug = request.slug.empty();
@@ -310,6 +317,7 @@ Task<Result<StartedCreation>> TenantService::Impl::enlist(const NewTenant& reque
     registration.submission.input = operation_input(tenant, actor);
     registration.submission.input.set(kSampleRows, request.sample_rows == NewTenant::SampleRows::load);
     if (!request.admin_email.empty()) registration.submission.input.set(kAdminEmail, request.admin_email);
+    if (request.storage_config) registration.submission.input.set(kHasStorageConfig, true);
     // No conditional expression around two co_awaits.
     std::optional<Result<operations::Submitted>> submitted;
     if (rows_only) {
@@ -370,7 +378,14 @@ Task<Result<StartedCreation>> TenantService::start_create(NewTenant request, Act
   blank.requested_by = actor.name;
   if (!request_key.empty()) {
     blank.request_key = request_key_of(kCreateOperation, actor, request_key);
-    blank.request_digest = digest_of(request);
+    std::string storage_config;
+    if (request.storage_config) {
+      const NewStorage& storage = *request.storage_config;
+      storage_config =
+          to_hex(crypto::hmac_sha256(impl_->cluster.credentials().derive("digest of a storage configuration"),
+                                     storage.provider + json::serialize(storage.config)));
+    }
+    blank.request_digest = digest_of(request, storage_config);
   }
   CO_TRY(const auto pack, co_await impl_->pack_named(request.pack, options));
   Faults faults;
@@ -381,7 +396,21 @@ Task<Result<StartedCreation>> TenantService::start_create(NewTenant request, Act
         "must be 1 to 40 letters a to z, digits and dashes, with no dash at either end, and no UUID");
   }
   check_new_tenant(request, pack->manifest, faults);
+  if (request.storage == StorageChoice::provisioned && !impl_->make_store) {
+    faults.emplace_back("/storage", "this installation provisions no storage (storage_provisioned)");
+  }
+  if (request.storage_config && request.storage != StorageChoice::byos) {
+    faults.emplace_back("/storage_config", "belongs to storage byos");
+  }
   if (!faults.empty()) co_return error_of(std::move(faults));
+  if (request.storage_config) {
+    if (!impl_->storage_configs.check) co_return Error(ErrorCode::internal, "no storage is wired");
+    auto checked = impl_->storage_configs.check(*request.storage_config);
+    if (!checked.ok()) {
+      for (FieldError& field : checked.error().fields) field.path = "/storage_config" + field.path;
+      co_return checked.error();
+    }
+  }
   CO_TRY(auto started, co_await impl_->enlist(request, *pack, actor, std::move(blank), options));
   if (started.tenant != nullptr) impl_->announce(started.tenant->id);
   co_return started;

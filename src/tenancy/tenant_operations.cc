@@ -30,6 +30,7 @@ json::Value operation_input(const Tenant& tenant, const Actor& actor) {
   input.set(kSchema, tenant.placement.schema);
   input.set(kRole, tenant.placement.role);
   input.set(kAddress, actor.address);
+  input.set(kStorage, storage_choice_name(tenant.storage));
   return input;
 }
 

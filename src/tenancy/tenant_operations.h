@@ -2,11 +2,11 @@
 //
 //   tenant.create   register · create_schema | create_role, create_database, database_privileges, hand_over,
 //   guard ·
-//                   prepare_schema · load_samples · invite_admin · activate · catch_up
-//                   Which of them depends on tier, samples and the admin. A failure or a cancel takes
-//                   everything back.
+//                   prepare_schema · create_store | try_store · load_samples · invite_admin · activate ·
+//                   catch_up Which of them depends on tier, storage, samples and the admin. A failure or a
+//                   cancel takes everything back.
 //   tenant.delete   close · wait_for_requests · drop_schema | drop_database, drop_role · erase_rows ·
-//   remove_people · prove · unregister
+//   remove_store · remove_people · prove · unregister
 //                   There is no way back: it goes on until nothing is left.
 // The first step of each is rows of the platform database, written by the transaction that submits the
 // operation.
@@ -32,7 +32,9 @@ json::Value operation_input(const Tenant& tenant, const Actor& actor);
 inline constexpr const char* kSampleRows =
     "sample_rows";  // of tenant.create: true if asked for; in its output: how many
 inline constexpr const char* kAdminEmail = "admin_email";  // of tenant.create: who is invited; or absent
-inline constexpr const char* kReason = "reason";           // of tenant.delete: kAbandoned, or absent
+inline constexpr const char* kStorage = "storage";         // the tenant's choice; or absent: none
+inline constexpr const char* kHasStorageConfig = "has_storage_config";  // of tenant.create: true, or absent
+inline constexpr const char* kReason = "reason";  // of tenant.delete: kAbandoned, or absent
 inline constexpr const char* kAbandoned = "abandoned";
 
 // An actor's name for one of its requests, unique over all of them.

@@ -14,6 +14,9 @@ using operations::Step;
 // A template that somebody is connected to (a pack being upgraded) cannot be cloned right now.
 constexpr operations::Retry kCloneRetry{20, 150ms, 1'000ms};
 
+// Somebody waits who can mend what they have typed.
+constexpr operations::Retry kStoreRetry{2, 300ms, 1'000ms};
+
 constexpr const char* kPackVersion = "pack_version";  // in the state: of what the schema was prepared with
 
 const std::string& delete_sql() {
@@ -30,6 +33,7 @@ constexpr std::string_view kLeftSql = R"(
 SELECT 'tenants' FROM platform.tenants WHERE id = $1::uuid
 UNION ALL SELECT 'tenant_databases' FROM platform.tenant_databases WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'api_keys' FROM platform.api_keys WHERE tenant_id = $1::uuid
+UNION ALL SELECT 'tenant_data_keys' FROM platform.tenant_data_keys WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'tenant_storage_configs' FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'instances' FROM platform.instances WHERE tenant_id = $1::uuid)";
 
@@ -45,7 +49,12 @@ bool wants_samples(const json::Value& input) {
   const json::Value* wanted = input.find(kSampleRows);
   return wanted != nullptr && wanted->as_bool() != nullptr && *wanted->as_bool();
 }
+bool is_provisioned(const json::Value& input) {
+  const json::Value* storage = input.find(kStorage);
+  return storage != nullptr && *storage == json::Value(storage_choice_name(StorageChoice::provisioned));
+}
 bool has_admin(const json::Value& input) { return input.find(kAdminEmail) != nullptr; }
+bool has_storage_config(const json::Value& input) { return input.find(kHasStorageConfig) != nullptr; }
 bool is_abandoned(const json::Value& input) {
   const json::Value* reason = input.find(kReason);
   return reason != nullptr && *reason == json::Value(kAbandoned);
@@ -103,6 +112,10 @@ operations::Kind TenantService::Impl::creation_kind() {
   steps.push_back(Step::effect("hand_over", step(&Provisioner::hand_over)).when(is_database));
   steps.push_back(Step::effect("guard", step(&Provisioner::guard_database)).when(is_database));
   steps.push_back(Step::effect("prepare_schema", step(&Impl::prepare_schema)).when(has_own_schema));
+  steps.push_back(Step::effect("create_store", step(&Impl::create_store), undo(&Impl::remove_store))
+                      .when(is_provisioned));
+  steps.push_back(
+      Step::effect("try_store", step(&Impl::try_store)).when(has_storage_config).retried(kStoreRetry));
   steps.push_back(Step::effect("load_samples", step(&Impl::load_sample_rows), undo(&Impl::remove_rows))
                       .when(wants_samples));
   steps.push_back(
@@ -123,6 +136,7 @@ operations::Kind TenantService::Impl::deletion_kind() {
   steps.push_back(Step::effect("drop_database", step(&Impl::remove_database)).when(is_database));
   steps.push_back(Step::effect("drop_role", step(&Provisioner::drop_role)).when(is_database));
   steps.push_back(Step::effect("erase_rows", step(&Provisioner::erase_rows)).when(shares_a_database));
+  steps.push_back(Step::effect("remove_store", step(&Impl::remove_store)).when(is_provisioned));
   steps.push_back(Step::effect("remove_people", step(&Impl::remove_people)));
   steps.push_back(Step::effect("prove", step(&Impl::prove)));
   steps.push_back(Step::record("unregister",
@@ -144,6 +158,20 @@ Task<Result<void>> TenantService::Impl::bring_to(const Bundle& bundle, const Ten
 Task<Result<void>> TenantService::Impl::prepare_schema(const Tenant& subject, Run& run) {
   CO_TRY(const auto bundle, co_await packs.stored_bundle(subject.pack_name, run.options()));
   co_return co_await bring_to(bundle, subject, run);
+}
+
+Task<Result<void>> TenantService::Impl::create_store(const Tenant& subject, Run& run) {
+  if (!make_store) {
+    co_return Error(ErrorCode::storage_not_configured, "this installation provisions no storage");
+  }
+  CO_TRY(auto tenant, co_await read(subject.id.to_string(), run.options()));
+  co_return co_await make_store(std::move(tenant), run.options());
+}
+
+// Its configuration was kept together with the tenant's row.
+Task<Result<void>> TenantService::Impl::try_store(const Tenant& subject, Run& run) {
+  if (!storage_configs.require_working) co_return Error(ErrorCode::internal, "no storage is wired");
+  co_return co_await storage_configs.require_working(subject.id, run.options());
 }
 
 Task<Result<void>> TenantService::Impl::load_sample_rows(const Tenant& subject, Run& run) {
@@ -251,6 +279,11 @@ Task<Result<void>> TenantService::Impl::remove_database(const Tenant& subject, R
 Task<Result<void>> TenantService::Impl::remove_role(const Tenant& subject, Run& run) {
   CO_TRY_DO(co_await provisioner.drop_role(subject, run.options()));
   co_return co_await provisioner.prove_nothing_is_left(subject, run.options());
+}
+
+Task<Result<void>> TenantService::Impl::remove_store(const Tenant& subject, Run& run) {
+  if (!remove_tenant_store) co_return Result<void>();
+  co_return co_await remove_tenant_store(subject.id, run.options());
 }
 
 // By now nobody is let in any more, and a request that made a membership has ended.

@@ -240,6 +240,15 @@ void TenantService::wire(Changed changed, SampleLoader samples, CloseDatabase cl
 
 void TenantService::wire_people(RemovePeople remove) { impl_->remove_tenant_people = std::move(remove); }
 
+void TenantService::wire_stores(MakeStore make, RemoveStore remove) {
+  impl_->make_store = std::move(make);
+  impl_->remove_tenant_store = std::move(remove);
+}
+
+void TenantService::wire_storage_configs(StorageConfigHooks hooks) {
+  impl_->storage_configs = std::move(hooks);
+}
+
 void TenantService::wire_welcome(Welcome welcome) { impl_->welcome = std::move(welcome); }
 
 // -------------------------------------------------------------------------------------------------- read

@@ -33,6 +33,12 @@ struct Actor {
   std::string address;  // "" inside the server
 };
 
+// A configuration of object storage that a tenant brings along, with its secrets; see storage/config.h.
+struct NewStorage {
+  std::string provider;
+  json::Value config;
+};
+
 struct NewTenant {
   std::string name;  // 1 to 200 characters, no control characters
   std::string slug;  // "" = made from the name, with -2, -3, … if taken
@@ -41,7 +47,8 @@ struct NewTenant {
   std::optional<Tier> tier;       // nullopt = the pack's default
   std::string domain, subdomain;  // "" = none (subdomain: the slug)
   StorageChoice storage = StorageChoice::none;
-  std::string admin_email;  // who is invited as its first admin; "" = nobody
+  std::optional<NewStorage> storage_config;  // with byos alone; tried before the tenant works
+  std::string admin_email;                   // who is invited as its first admin; "" = nobody
   json::Value settings, branding, contact;
   enum class SampleRows { none, load } sample_rows = SampleRows::none;
 };
@@ -160,6 +167,25 @@ class TenantService {
   using Welcome = std::function<Task<Result<void>>(std::shared_ptr<const Tenant> tenant, std::string email,
                                                    std::string token, Actor actor, CallOptions options)>;
   void wire_welcome(Welcome welcome);
+  // Makes storage of its own for a tenant that asked for it (StorageChoice::provisioned), and removes it with
+  // everything in it; wired to what is above. Both may be repeated. Without `make` nobody gets any:
+  // validation_failed.
+  using MakeStore =
+      std::function<Task<Result<void>>(std::shared_ptr<const Tenant> tenant, CallOptions options)>;
+  using RemoveStore = std::function<Task<Result<void>>(Uuid tenant, CallOptions options)>;
+  void wire_stores(MakeStore make, RemoveStore remove);
+  // What becomes of NewTenant::storage_config; wired to what is above.
+  struct StorageConfigHooks {
+    // Is it well-formed and allowed? Connects to nothing.
+    std::function<Result<void>(const NewStorage& wanted)> check;
+    // Keeps it, sealed, in the transaction that makes the tenant's row.
+    std::function<Task<Result<void>>(pg::Session& session, Uuid tenant, NewStorage wanted,
+                                     CallOptions options)>
+        save;
+    // Tries it; an error says why it does not work. May be repeated.
+    std::function<Task<Result<void>>(Uuid tenant, CallOptions options)> require_working;
+  };
+  void wire_storage_configs(StorageConfigHooks hooks);
 
   // Starts and finishes. Errors: validation_failed with fields, conflict (slug, domain or subdomain taken;
   // cancelled or paused by an operator; deleted again), not_found never; otherwise what the failing step

@@ -94,6 +94,8 @@ struct TenantService::Impl {
   // Migrates the tenant's own schema, unless that was done already with this version of the pack.
   Task<Result<void>> bring_to(const Bundle& bundle, const Tenant& subject, operations::Run& run);
   Task<Result<void>> prepare_schema(const Tenant& subject, operations::Run& run);
+  Task<Result<void>> create_store(const Tenant& subject, operations::Run& run);
+  Task<Result<void>> try_store(const Tenant& subject, operations::Run& run);
   Task<Result<void>> load_sample_rows(const Tenant& subject, operations::Run& run);
   Task<Result<void>> invite_admin(const Tenant& subject, operations::Run& run);
   Task<Result<void>> activate(operations::Run& run, pg::Session& session);
@@ -105,6 +107,7 @@ struct TenantService::Impl {
   Task<Result<void>> remove_schema(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_database(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_role(const Tenant& subject, operations::Run& run);
+  Task<Result<void>> remove_store(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_people(const Tenant& subject, operations::Run& run);
   Task<Result<void>> prove(const Tenant& subject, operations::Run& run);
   // Delete the rows of the registry, and prove that none is left.
@@ -126,6 +129,9 @@ struct TenantService::Impl {
   CloseDatabase close_database;
   RemovePeople remove_tenant_people;
   Welcome welcome;
+  MakeStore make_store;
+  RemoveStore remove_tenant_store;
+  StorageConfigHooks storage_configs;
 };
 
 // The audit's view of one change of a tenant.

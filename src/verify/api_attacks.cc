@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "verify/api_client.h"
+#include "verify/api_object_attacks.h"
 #include "verify/api_write_attacks.h"
 
 namespace rowhouse::verify {
@@ -32,7 +33,7 @@ std::string upper(std::string_view text) {
 
 class ApiAttack : public ApiDuel {
  public:
-  ApiAttack(Arena& arena, ApiClient& api) : ApiDuel(arena, api), writes_(arena, api) {}
+  ApiAttack(Arena& arena, ApiClient& api) : ApiDuel(arena, api), writes_(arena, api), objects_(arena, api) {}
 
   void run() {
     const ApiAnswer answer = api_.call("GET", "/openapi.json?pack=" + percent_encode(arena_.pack));
@@ -97,7 +98,8 @@ class ApiAttack : public ApiDuel {
     const bool is_of_people = family == "users" || family == "roles" || family == "auth" ||
                               family == "keys" || family == "me" || family == "invitations" ||
                               family == "sso";
-    if (is_of_people && method != "GET" && path.find('{') == std::string::npos)
+    if (family == "objects" || family == "object-uploads") return objects_.attack(where, method, path);
+    if ((is_of_people || family == "storage") && method != "GET" && path.find('{') == std::string::npos)
       return foreign_body(where, method, path);
     unknown_route(where, method, path);
   }
@@ -416,6 +418,8 @@ class ApiAttack : public ApiDuel {
     Secrets secrets;
     const auto [known, unknown] = filled(path, secrets);
     if (method == "POST" && path.starts_with("/v1/auth/")) return sign_in(where, path);
+    if (method != "GET" && path.starts_with("/v1/object-links/"))
+      return objects_.forged_link(where, method, path);
     if (method != "GET") {
       arena_.report.attacked(where, "attack for this route", 0, Verdict::unproven,
                              "nobody knows how to attack this open route: add it to api_attacks.cc");
@@ -433,6 +437,7 @@ class ApiAttack : public ApiDuel {
   }
 
   ApiWriteAttack writes_;
+  ApiObjectAttack objects_;
   std::vector<std::string> patched_, removed_, created_, imported_, listed_;
 };
 

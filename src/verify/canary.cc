@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kRowsPerTable = 2;
 constexpr std::size_t kMaxForeignKeyChoices = 64;  // ways to choose among two parents each
+constexpr std::int64_t kMaxTextLength = 128;       // of candidates made for a check of the length
 constexpr std::size_t kMaxCombinations = 200'000;  // of candidates under one group of checks
 
 std::string hex_digits(Random& random, std::size_t count) {
@@ -158,6 +159,20 @@ class Planter {
     return found;
   }
 
+  // Numbers in its checks that may be how long it has to be.
+  std::vector<std::size_t> lengths_about(const ColumnInfo& column) const {
+    std::vector<std::size_t> found;
+    const auto shortest = static_cast<std::int64_t>(canaries_.mark_.size());
+    for (const CheckInfo* check : checks_) {
+      if (std::find(check->columns.begin(), check->columns.end(), column.number) == check->columns.end())
+        continue;
+      for (const std::int64_t number : numbers_of(check->expression)) {
+        if (number > shortest && number <= kMaxTextLength) found.push_back(static_cast<std::size_t>(number));
+      }
+    }
+    return found;
+  }
+
   Candidates texts(const ColumnInfo& column, std::size_t row) {
     const std::string mark = canaries_.mark_;
     const auto random_hex = [this](std::size_t count) { return hex_digits(canaries_.random_, count); };
@@ -171,6 +186,8 @@ class Planter {
                                     mark + random_hex(20),
                                     canaries_.uuid(),
                                     mark};
+    for (const std::size_t length : lengths_about(column))
+      all.push_back(mark + random_hex(length - mark.size()));
     std::vector<std::string> literals = literals_about(column);
     for (std::size_t i = 0; i < literals.size(); ++i) all.push_back(literals[(i + row) % literals.size()]);
     for (const char* common : {"en",

@@ -8,6 +8,9 @@
 namespace rowhouse::http {
 
 void add_data_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_object_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+// Resumable uploads, and links that need no credential.
+void add_object_upload_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_tenant_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_auth_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
@@ -18,6 +21,7 @@ void add_account_routes(Router& router, const Dependencies& dependencies, const 
 void add_invitation_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_mail_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_sso_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
+void add_storage_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_token_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_pack_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
 void add_context_key_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options);
