@@ -202,9 +202,10 @@ def test_an_installation_from_before(new_server):
         server.query("DELETE FROM rowhouse_meta.migrations WHERE number > 1 RETURNING 1", database=database)
         connection = server.connect(database)
         with connection.cursor() as cursor:
-            # CASCADE: the row rules of the pack, which came later, too, and are not what this is about.
+            # CASCADE: the row rules of the pack, which came later, too, as objects did, and are not what this is about.
             cursor.execute("DROP FUNCTION rowhouse.set_context, rowhouse.context_number, rowhouse.principal_id, rowhouse.principal_role CASCADE;"
-                           "DROP TABLE rowhouse.row_rules;"
+                           "DROP TABLE rowhouse.row_rules, rowhouse.objects, rowhouse.object_writes, rowhouse.object_parts,"
+                           " rowhouse.object_garbage, rowhouse.object_usage;"
                            "DROP FUNCTION IF EXISTS rowhouse.context_keys_changed CASCADE;"
                            "DROP TABLE rowhouse.context_keys; DROP SEQUENCE rowhouse.context_number;"
                            "CREATE OR REPLACE FUNCTION rowhouse.tenant_id() RETURNS uuid LANGUAGE sql STABLE AS 'SELECT NULL::uuid'")

@@ -17,7 +17,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 VERBS = {("data", "GET"): "read", ("data", "POST"): "create", ("data", "PATCH"): "update", ("data", "DELETE"): "delete",
          ("import", "POST"): "import", ("export", "GET"): "export"}
 # They would do something although nothing is named: tried by those alone who may not.
-WITH_EFFECTS = {("POST", "/v1/lint"), ("POST", "/v1/verifications"), ("POST", "/v1/context-keys"), ("POST", "/v1/token-keys"), ("DELETE", "/v1/me/sessions"), ("DELETE", "/v1/platform/me/sessions")}
+WITH_EFFECTS = {("POST", "/v1/lint"), ("POST", "/v1/verifications"), ("POST", "/v1/context-keys"), ("POST", "/v1/platform/encryption-keys/rotate"), ("POST", "/v1/token-keys"), ("DELETE", "/v1/me/sessions"), ("DELETE", "/v1/platform/me/sessions")}
 # Open, because their credential is the cookie of a browser session, which nobody here has.
 BY_COOKIE = {"/v1/auth/browser/refresh": "credential_missing"}
 REFUSALS = ("credential_missing", "credential_unknown", "tenant_mismatch", "permission_missing", "feature_missing")

@@ -74,6 +74,10 @@ class Lane:
         self.directory, self.program = directory, program
         directory.mkdir()
         directory.chmod(0o755)
+        self.objects = directory / "objects"  # provisioned storage of all nodes
+        self.objects.mkdir()
+        self.share = directory / "share"  # a customer's
+        self.share.mkdir()
         self.token = "rha_" + secrets.token_urlsafe(32)
         self.key = secrets.token_hex(32)
         self.logs = world.Logs()
@@ -107,7 +111,7 @@ class Lane:
             self.logs.secret(tenant.key, "a witness's key")
             self.add_people(tenant)
         self.settle()
-        self.base = world.take(self.connections, self.postgres)
+        self.base = self.take()
         place = self.base.tenants[self.witnesses["schema"].id]
         self.samples = {table: counts[place.id] for (database, schema, table), counts in self.base.rows.items()
                         if (database, schema) == (place.database, place.schema) and place.id in counts}
@@ -118,8 +122,21 @@ class Lane:
     def add_people(self, tenant):
         self.connections.query(world.PEOPLE_SQL, {"tenant": tenant.id}, world.IDENTITY)
 
+    def add_objects(self, tenant):
+        """More than one turn of a removal takes."""
+        for folder in ("a", "b/c"):
+            path = self.objects / tenant.id / folder
+            path.mkdir(parents=True)
+            for number in range(1_100):
+                (path / str(number)).touch()
+
+    def take(self):
+        return world.take(self.connections, self.postgres, self.objects)
+
     def add_node(self, name):
-        env = {"ROWHOUSE_DATABASE_URL": self.postgres.url(), "ROWHOUSE_ENCRYPTION_KEY": self.key, "ROWHOUSE_ADMIN_TOKEN": self.token}
+        env = {"ROWHOUSE_DATABASE_URL": self.postgres.url(), "ROWHOUSE_ENCRYPTION_KEY": self.key, "ROWHOUSE_ADMIN_TOKEN": self.token,
+               "ROWHOUSE_STORAGE_PROVISIONED": "directory", "ROWHOUSE_STORAGE_DIRECTORY": str(self.objects),
+               "ROWHOUSE_STORAGE_MOUNT_ROOTS": str(self.share)}
         with PORTS:
             made = Node(self.directory / name, env, self.token, self.program)
         self.nodes.append(made)
@@ -177,7 +194,7 @@ class Lane:
             raise Failure(f"{when}: " + "; ".join(found[:8]))
 
     def look(self, expected_rows, when):
-        self.must_be(world.take(self.connections, self.postgres), expected_rows, when)
+        self.must_be(self.take(), expected_rows, when)
 
     def no_secrets(self):
         roles = self.connections.query("SELECT DISTINCT input->>'role' FROM platform.operations WHERE id = ANY(%s::uuid[]) AND input ? 'role'",
@@ -210,7 +227,7 @@ class Lane:
             for tenant in self.upgrading.values():
                 self.logs.secret(tenant.key, "a tenant's key")
             self.settle()
-            self.base = world.take(self.connections, self.postgres)
+            self.base = self.take()
         self.version += 1
         if contract:
             self.contracts.add(self.version)
@@ -227,7 +244,7 @@ class Lane:
         self.admin.call("POST", "/v1/packs", (200, 201), json=bundle)
 
     def judge_upgrade(self, seen, submitted):
-        now = world.take(self.connections, self.postgres)
+        now = self.take()
         wanted = dataclasses.replace(self.base, migrations=dict(self.base.migrations), shapes=dict(self.base.shapes))
         templates = [names for (database, schema), names in now.migrations.items() if database == TEMPLATE]
         counts = {names.count(PACK + " ") for names in templates}
@@ -254,6 +271,10 @@ class Lane:
         body = {"name": name, "slug": key, "pack": "tekup", "plan": "enterprise", "tier": variant.tier, "sample_data": variant.samples}
         if variant.admin:
             body["admin_email"] = f"{key}@example.org"
+        if variant.storage:
+            body["storage"] = variant.storage
+        if variant.storage == "byos":
+            body["storage_config"] = {"provider": "nfs", "config": {"mount_path": str(self.share)}}
         if variant.obstacle:
             self.connections.query(variant.obstacle[0], database=POOL)
         if variant.does == CREATE:
@@ -263,6 +284,8 @@ class Lane:
         tenant = self.admin.create_tenant(**{name: value for name, value in body.items() if name not in ("pack", "plan")})
         self.logs.secret(tenant.key, "the key of a tenant")
         self.add_people(tenant)
+        if variant.storage:
+            self.add_objects(tenant)
         self.settle()
         self.subject = tenant
         return "DELETE", f"/v1/tenants/{tenant.id}", None
@@ -453,7 +476,10 @@ class Lane:
         if bool(present) != wanted:
             problems.append(f"the tenant is {'there' if present else 'not there'} after {variant.ends if submitted else 'nothing'}")
         expected = {present: self.samples if variant.samples else {}} if present else {}
-        problems += world.problems(world.take(self.connections, self.postgres), self.base, expected)
+        now = self.take()
+        problems += world.problems(now, self.base, expected)
+        if present and variant.storage == "provisioned" and not now.tenants[present].store:
+            problems.append("the tenant has no store")
         if problems:
             raise Failure("; ".join(problems[:8]))
         # Who repeats the request gets what the first one would have got; nothing is done twice.

@@ -82,6 +82,18 @@ def test_a_file_of_nobody_is_noticed(lane):
     (lane.first.directory / "empty" / "left").unlink()
 
 
+def test_a_store_of_nobody_is_noticed(lane):
+    path = lane.objects / NOBODY
+    path.mkdir()
+    with pytest.raises(Failure, match="orphaned store"):
+        lane.look({}, "planted")
+    path.rename(lane.objects / f".removing-{NOBODY}")
+    with pytest.raises(Failure, match="orphaned store"):
+        lane.look({}, "planted")
+    (lane.objects / f".removing-{NOBODY}").rmdir()
+    lane.look({}, "afterwards")
+
+
 def test_a_secret_in_a_log_is_noticed(lane):
     lane.logs.secret("not-to-be-seen", "a secret")
     lane.no_secrets()

@@ -18,6 +18,7 @@ class Variant:
     tier: str
     samples: bool = False
     admin: bool = False  # somebody is invited
+    storage: str = ""  # provisioned: a directory of its own; byos: one that it brought along
     fails_at: str = ""
     cancelled_at: str = ""
     obstacle: tuple = ()
@@ -43,6 +44,10 @@ VARIANTS = [
     *(Variant(f"undo-{tier}", CREATE, tier, samples=True, admin=True, fails_at=at_the_end(tier), ends="undone") for tier in TIERS),
     *(Variant(f"cancel-{tier}", CREATE, tier, samples=True, cancelled_at=f"{CREATE}/load_samples/run/before", ends="cancelled") for tier in TIERS),
     *(Variant(f"delete-{tier}", DELETE, tier, samples=True) for tier in TIERS),
+    Variant("create-storage", CREATE, "pool", storage="provisioned"),
+    Variant("create-byos", CREATE, "pool", storage="byos"),
+    Variant("undo-storage", CREATE, "schema", storage="provisioned", fails_at=at_the_end("schema"), ends="undone"),
+    Variant("delete-storage", DELETE, "pool", storage="provisioned"),
     Variant("upgrade", UPGRADE, "pool", grows=True),
     Variant("contract", UPGRADE, "pool", grows=True, contract=True),
     # Not a planned error but one of PostgreSQL's, in the middle of the rows.

@@ -58,7 +58,8 @@ SELECT line FROM lines ORDER BY line COLLATE "C" """
 DATABASE_RIGHTS_SQL = "SELECT concat_ws(' ', 'database', datdba::regrole, datacl) FROM pg_database WHERE datname = current_database()"
 TENANTS_SQL = """
 SELECT t.id::text, t.slug, t.status, t.tier, d.database_name, d.schema_name, d.role_name,
-       (SELECT count(*) FROM platform.api_keys k WHERE k.tenant_id = t.id)
+       (SELECT count(*) FROM platform.api_keys k WHERE k.tenant_id = t.id),
+       (SELECT c.provider FROM platform.tenant_storage_configs c WHERE c.tenant_id = t.id AND c.origin = 'provisioned')
   FROM platform.tenants t LEFT JOIN platform.tenant_databases d ON d.tenant_id = t.id"""
 UNFINISHED_SQL = "SELECT id::text, kind, status FROM platform.operations WHERE finished_at IS NULL"
 SESSIONS_SQL = f"SELECT application_name, state, query FROM pg_stat_activity WHERE starts_with(application_name, '{OPERATIONS}')"
@@ -115,6 +116,7 @@ class Home:
     schema: str
     role: str
     keys: int
+    store: str  # the provider of provisioned storage
 
 
 @dataclasses.dataclass
@@ -132,9 +134,10 @@ class Inventory:
     prepared: list
     port_leases: int
     orphan_files: list
+    stores: set          # names of directories of provisioned storage
 
 
-def take(connections, postgres):
+def take(connections, postgres, objects):
     tenants = {row[0]: Home(*row) for row in connections.query(TENANTS_SQL, database=PLATFORM)}
     everything = dict(connections.query(ALL_DATABASES_SQL))
     databases = [name for (name,) in connections.query(DATABASES_SQL)]
@@ -161,7 +164,7 @@ def take(connections, postgres):
         tenants=tenants, databases=set(everything), roles={name for (name,) in connections.query(ROLES_SQL)}, schemas=schemas,
         rows=rows, migrations=migrations, shapes=shapes, unfinished=connections.query(UNFINISHED_SQL, database=PLATFORM),
         sessions=connections.query(SESSIONS_SQL), advisory=connections.query(ADVISORY_SQL),
-        prepared=connections.query(PREPARED_SQL), orphan_files=left_over,
+        prepared=connections.query(PREPARED_SQL), orphan_files=left_over, stores={path.name for path in objects.iterdir()},
         port_leases=connections.query("SELECT count(*) FROM platform.port_leases", database=PLATFORM)[0][0])
     # Clones want their template for themselves, and a tenant's database is about to be dropped.
     for database in databases:
@@ -240,6 +243,9 @@ def problems(now, base, expected_rows):
         if now.shapes.get(id) != base.shapes[id]:
             found.append(f"the structure of witness {base.tenants[id].slug} has changed")
 
+    stores = {home.id for home in now.tenants.values() if home.store}
+    found += [f"orphaned store {name}" for name in sorted(now.stores - stores)]
+    found += [f"lost store {name}" for name in sorted(stores - now.stores)]
     found += row_problems(now, base, new, expected_rows)
     found += [f"unfinished operation {row}" for row in now.unfinished]
     found += [f"session of an operation is left: {row}" for row in now.sessions]

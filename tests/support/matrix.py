@@ -34,9 +34,10 @@ class Duel:
         self.admin = admin
         self.detail = admin.get(f"/v1/packs/{pack}")
         self.resources = self.detail["resources"]
-        self.attacker = admin.create_tenant(f"Attacker {pack} {tier}", pack=pack, tier=tier)
+        self.attacker = admin.create_tenant(f"Attacker {pack} {tier}", pack=pack, tier=tier, storage="provisioned")
         self.bare = {path: self._bare(path) for path in self._readable_paths()}
-        self.victim = admin.create_tenant(f"Victim {pack} {tier}", pack=pack, tier=tier, sample_data=True)
+        self.victim = admin.create_tenant(f"Victim {pack} {tier}", pack=pack, tier=tier, sample_data=True,
+                                          storage="provisioned")
         assert self.victim.sample_rows > 0
         self.idempotent = {name: self._use_idempotency_key(name) for name in self._offering("create")}
         self.rows = {name: self.victim.rows(name, "order=id") for name in self._offering("read")}
@@ -474,6 +475,97 @@ def overwrite_by_delete(duel, name):
             duel.attacker.api.call("GET", f"/v1/data/{name}/{row['id']}", 404)
 
 
+def victim_objects(duel):
+    """An object and an upload of the victim's; made at the first use. The attacker has storage of its own, of the same kind."""
+    if not hasattr(duel, "upload"):
+        duel.victim.api.call("PUT", "/v1/objects/victim/secret.txt", 201, data=b"of the victim")
+        duel.upload = duel.victim.api.post("/v1/object-uploads", {"key": "victim/upload"}, 201)["id"]
+        link = duel.victim.api.post("/v1/objects/link", {"key": "victim/secret.txt", "via": "rowhouse"}, 200)["url"]
+        duel.link = "/v1/" + link.split("/v1/", 1)[1]
+    return duel
+
+
+def check_victim_objects(duel):
+    answer = duel.victim.api.call("GET", "/v1/objects/victim/secret.txt", 200)
+    assert answer.content == b"of the victim"
+    assert duel.victim.api.get(f"/v1/object-uploads/{duel.upload}")["parts"] == []
+    assert duel.victim.api.get("/v1/object-usage")["bytes"] == len("of the victim")
+
+
+def probe_object(method, path, options=None):
+    """The attacker's answer about the victim's object is the one about an object that nobody has."""
+    def probe(duel, _):
+        victim_objects(duel)
+        names = {"{object}": ("victim/secret.txt", "victim/unknown.txt"), "{upload}": (duel.upload, duel.upload[::-1])}
+        told = []
+        for at in (0, 1):
+            concrete, body = path, json.dumps(options).replace("KEY", names["{object}"][at]) if options else None
+            for name, values in names.items():
+                concrete = concrete.replace(name, values[at])
+            answer = duel.attacker.api.call(method, concrete.replace("{part}", "1"), data=body or (b"x" if method == "PUT" else None),
+                                            headers=JSON if body else {})
+            text = answer.text.replace(names["{object}"][at], "KEY")
+            if answer.status_code < 400 and method == "PUT":
+                duel.attacker.api.call("DELETE", concrete, 204)  # a key of the attacker's own
+                text = ""
+            elif answer.status_code >= 400:
+                text = answer.json()["code"]
+            elif path == "/v1/objects/link":
+                text = "a link to what is the attacker's own"
+            told.append((answer.status_code, text))
+        assert told[0] == told[1], told
+        check_victim_objects(duel)
+    return probe
+
+
+def probe_no_object(path):
+    def probe(duel, _):
+        victim_objects(duel)
+        answer = duel.attacker.api.call("GET", path, 200)
+        assert "victim" not in answer.text and duel.upload not in answer.text, answer.text
+        assert answer.json().get("data", []) == [] and answer.json().get("bytes", 0) == 0, answer.text
+    return probe
+
+
+def probe_begin_upload(duel, _):
+    victim_objects(duel)
+    begun = duel.attacker.api.post("/v1/object-uploads", {"key": "victim/upload"}, 201)
+    assert begun["id"] != duel.upload and begun["parts"] == []
+    duel.attacker.api.delete(f"/v1/object-uploads/{begun['id']}")
+    # A link names its tenant: with another one it is no link.
+    duel.attacker.api.refused("GET", duel.link.replace(duel.victim.id, duel.attacker.id), 403, "forbidden")
+    check_victim_objects(duel)
+
+
+def probe_storage(method, ending=""):
+    """Each tenant has one object storage at most, and its path names none."""
+    def probe(duel, _):
+        before = duel.victim.api.get("/v1/storage")
+        body = {"json": {"provider": "nfs", "config": {"mount_path": "/", "prefix": f"{duel.victim.id}/"}}} if method == "PUT" else {}
+        answer = duel.attacker.api.call(method, "/v1/storage" + ending, **body)
+        assert answer.status_code == (200 if method == "GET" or ending else 422 if method == "PUT" else 409), answer.text
+        assert duel.victim.id not in answer.text and duel.victim.slug not in answer.text
+        assert duel.victim.api.get("/v1/storage") == before
+    return probe
+
+
+STORAGE_ROUTES = [*[(method, "/v1/storage", {"probe": probe_storage(method)}) for method in ("GET", "PUT", "DELETE")],
+                  ("POST", "/v1/storage/test", {"probe": probe_storage("POST", "/test")})]
+
+OBJECT_ROUTES = [
+    ("GET", "/v1/objects", {"probe": probe_no_object("/v1/objects")}),
+    ("GET", "/v1/object-usage", {"probe": probe_no_object("/v1/object-usage")}),
+    ("GET", "/v1/object-uploads", {"probe": probe_no_object("/v1/object-uploads")}),
+    ("POST", "/v1/object-uploads", {"probe": probe_begin_upload}),
+    *[(method, "/v1/objects/{object}", {"probe": probe_object(method, "/v1/objects/{object}")}) for method in ("GET", "PUT", "DELETE")],
+    *[("POST", f"/v1/objects/{verb}", {"probe": probe_object("POST", f"/v1/objects/{verb}", body)}) for verb, body in (
+        ("remove", {"keys": ["KEY"]}), ("copy", {"from": "KEY", "to": "copied"}), ("link", {"key": "KEY"}))],
+    *[(method, "/v1/object-uploads/{upload}", {"probe": probe_object(method, "/v1/object-uploads/{upload}")})
+      for method in ("GET", "DELETE")],
+    ("PUT", "/v1/object-uploads/{upload}/parts/{part}", {"probe": probe_object("PUT", "/v1/object-uploads/{upload}/parts/{part}")}),
+    ("POST", "/v1/object-uploads/{upload}/complete", {"probe": probe_object("POST", "/v1/object-uploads/{upload}/complete")}),
+]
+
 RESOURCE, FUNCTION = r"(?P<target>[a-z][a-z0-9_]*)", r"(?P<target>[a-z][a-z0-9_]*)"
 # (method, path) → acts
 ROUTES = [
@@ -491,13 +583,15 @@ ROUTES = [
     ("POST", "/v1/keys/{key}/rotate", {"probe": probe_foreign_key("POST", "/rotate")}),
     ("DELETE", "/v1/keys/{key}", {"probe": probe_foreign_key("DELETE", "")}),
     *PEOPLE_ROUTES,
+    *STORAGE_ROUTES,
+    *OBJECT_ROUTES,
 ]
 
 
 def attacks_on(method, path):
     """(target, acts) of a tenant's route; a route that is not known is a failure."""
     for known_method, pattern, acts in ROUTES:
-        found = re.fullmatch(re.sub(r"\{(id|key|user|role|session|invitation)\}", r"\{\1\}", pattern), path)
+        found = re.fullmatch(re.sub(r"\{(id|key|user|role|session|invitation|object|upload|part)\}", r"\{\1\}", pattern), path)
         if known_method == method and found:
             return found.groupdict().get("target"), acts
     raise AssertionError(f"nobody knows how to attack {method} {path}: add it to ROUTES in tests/support/matrix.py")
