@@ -130,7 +130,8 @@ class ExternalIssuersTest : public testing::Test {
 
   LocalIssuer provider;
   net::BlockingWork background{net::BlockingWorkOptions()};
-  net::HttpFetch fetch{provider.executor(), background, reachable()};
+  const net::EgressPolicy policy;
+  net::HttpFetch fetch{provider.executor(), background, policy, reachable()};
 };
 
 TEST_F(ExternalIssuersTest, AnIssuerMayChangeItsKeys) {

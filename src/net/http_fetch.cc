@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "net/transfer_engine.h"
 
 namespace rowhouse::net {
 
@@ -35,12 +36,20 @@ bool is_fetchable_url(std::string_view url, Reach reach) {
   return is_this_machine(host_of(url.substr(kHttp.size())));
 }
 
-HttpFetch::HttpFetch(Executor& executor, BlockingWork& background, FetchOptions options)
-    : executor_(executor), background_(background), options_(std::move(options)) {}
+HttpFetch::HttpFetch(Executor& executor, BlockingWork& background, const EgressPolicy& policy,
+                     FetchOptions options)
+    : executor_(executor), background_(background), policy_(policy), options_(std::move(options)) {}
 
 Task<Result<ClientResponse>> HttpFetch::send(ClientRequest request, CallOptions options) {
   if (!is_fetchable_url(request.url, options_.reach)) {
     co_return Error(ErrorCode::server_unreachable, "the address " + request.url + " may not be used");
+  }
+  const auto target = target_of(request.url);
+  const bool is_guarded = options_.reach == Reach::public_addresses;
+  if (is_guarded) {
+    if (!target.ok()) co_return Error(ErrorCode::server_unreachable, target.error().message);
+    const auto allowed = policy_.check_host(target->host, target->port);
+    if (!allowed.ok()) co_return Error(ErrorCode::server_unreachable, allowed.error().message);
   }
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(options.deadline -
                                                                           std::chrono::steady_clock::now());
@@ -48,15 +57,20 @@ Task<Result<ClientResponse>> HttpFetch::send(ClientRequest request, CallOptions 
   request.connect_timeout = request.timeout;
   request.ca_file = options_.ca_file;
   request.max_response_bytes = options_.max_response_bytes;
-  const Reach reach = options_.reach;
-  request.may_connect = [reach](const sockaddr& address) {
-    return reach != Reach::public_addresses || is_public_address(address);
+  bool is_refused = false;
+  request.may_connect = [this, &target, &is_refused, is_guarded](const sockaddr& address) {
+    const bool may = !is_guarded || policy_.may_connect(target->host, address);
+    is_refused = is_refused || !may;
+    return may;
   };
   BlockingWork& background = background_;
   request.while_waiting = [&background] { return !background.stopping(); };
   std::optional<Result<ClientResponse>> answer;
   std::function<void()> work = [&request, &answer] { answer.emplace(net::send(request)); };
   CO_TRY_DO(co_await background_.run(executor_, std::move(work), options));
+  if (is_refused && !answer->ok() && answer->error().code == ErrorCode::server_unreachable) {
+    co_return Error(ErrorCode::server_unreachable, egress_refused(target->host).message);
+  }
   co_return std::move(*answer);
 }
 

@@ -1,9 +1,9 @@
 // HTTP requests of the server to others (identity providers), off the event loop, within limits.
 //
-// Where a request may go is the operator's decision (Reach): addresses come from tenants, so by default
-// neither this machine nor its network can be reached, whatever a name resolves to at that moment. https
-// alone; no redirects, no proxies; size and time are limited. One per worker; belongs to the executor's
-// thread.
+// Where a request may go is the operator's decision: addresses come from tenants, so by default the
+// EgressPolicy decides, for the host before any look-up and for each address when it is connected to; a
+// wider Reach replaces it. https alone; no redirects, no proxies; size and time are limited. One per worker;
+// belongs to the executor's thread.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@
 namespace rowhouse::net {
 
 enum class Reach {
-  public_addresses,  // https to addresses of the internet
+  public_addresses,  // https to addresses of the internet, and to what the EgressPolicy allows beside it
   any_address,       // https to every address: providers in the operator's own network
   plain_loopback,    // the same, and http to this machine: for development and tests
 };
@@ -40,7 +40,8 @@ bool is_fetchable_url(std::string_view url, Reach reach);
 
 class HttpFetch {
  public:
-  HttpFetch(Executor& executor, BlockingWork& background, FetchOptions options);
+  // Everything but the options outlives it.
+  HttpFetch(Executor& executor, BlockingWork& background, const EgressPolicy& policy, FetchOptions options);
 
   // Method, URL, headers and body of `request` count; limits are this object's. Errors: server_unreachable
   // (with the reason; also an address that may not be reached), overloaded, cancelled (the server is ending).
@@ -50,6 +51,7 @@ class HttpFetch {
  private:
   Executor& executor_;
   BlockingWork& background_;
+  const EgressPolicy& policy_;
   const FetchOptions options_;
 };
 

@@ -71,7 +71,8 @@ FetchOptions options_for(Reach reach) {
 TEST(HttpFetch, AnAddressOfThisMachineIsRefusedWhateverItsName) {
   Executor executor;
   BlockingWork background{BlockingWorkOptions()};
-  HttpFetch fetch(executor, background, options_for(Reach::public_addresses));
+  const EgressPolicy policy;
+  HttpFetch fetch(executor, background, policy, options_for(Reach::public_addresses));
   for (const char* url :
        {"https://127.0.0.1:1/", "https://localhost:1/", "https://[::1]:1/", "https://2130706433:1/"}) {
     ClientRequest request;
@@ -79,6 +80,7 @@ TEST(HttpFetch, AnAddressOfThisMachineIsRefusedWhateverItsName) {
     const auto answer = run_until_done(executor, fetch.send(request, CallOptions{deadline_in(10s)}));
     ASSERT_FALSE(answer.ok()) << url;
     EXPECT_EQ(answer.error().code, ErrorCode::server_unreachable) << url;
+    EXPECT_NE(answer.error().message.find("egress_allow"), std::string::npos) << answer.error().message;
   }
 }
 
@@ -89,13 +91,47 @@ Task<HttpResponse> answer_with(HttpRequest& request) {
   co_return response;
 }
 
+// One guard for object stores and identity providers: what egress_allow names is reached, and no more.
+TEST(HttpFetch, WhatTheOperatorAllowsIsReached) {
+  const test::TestCertificate certificate;
+  ServerOptions server_options;
+  server_options.certificate_file = certificate.certificate_file();
+  server_options.key_file = certificate.key_file();
+  const test::TestServer server(answer_with, server_options);
+  const std::string port = std::to_string(server.port());
+  FetchOptions options = options_for(Reach::public_addresses);
+  options.ca_file = certificate.certificate_file();
+  const auto reaches = [&](const std::string& allowed, const std::string& host) {
+    Executor executor;
+    BlockingWork background{BlockingWorkOptions()};
+    const auto policy = EgressPolicy::create({allowed});
+    EXPECT_TRUE(policy.ok()) << allowed;
+    HttpFetch fetch(executor, background, *policy, options);
+    ClientRequest request;
+    request.url = "https://" + host + ":" + port + "/short";
+    const auto answer = run_until_done(executor, fetch.send(request, CallOptions{deadline_in(10s)}));
+    if (!answer.ok()) {
+      EXPECT_EQ(answer.error().code, ErrorCode::server_unreachable);
+      EXPECT_NE(answer.error().message.find("egress_allow"), std::string::npos) << answer.error().message;
+    }
+    return answer.ok() && answer->status == 200;
+  };
+  EXPECT_TRUE(reaches("127.0.0.1:" + port, "127.0.0.1"));
+  EXPECT_TRUE(reaches("127.0.0.0/8", "127.0.0.1"));
+  EXPECT_TRUE(reaches("localhost:" + port, "localhost"));
+  EXPECT_FALSE(reaches("127.0.0.1:1", "127.0.0.1"));
+  EXPECT_FALSE(reaches("10.0.0.0/8", "127.0.0.1"));
+  EXPECT_FALSE(reaches("127.0.0.1", "localhost")) << "a local name is allowed by its name alone";
+}
+
 TEST(HttpFetch, FollowsNoRedirectAndReadsNoMoreThanItsLimit) {
   const test::TestServer server(answer_with);
   Executor executor;
   BlockingWork background{BlockingWorkOptions()};
   FetchOptions options = options_for(Reach::plain_loopback);
   options.max_response_bytes = 1'000;
-  HttpFetch fetch(executor, background, options);
+  const EgressPolicy policy;
+  HttpFetch fetch(executor, background, policy, options);
   const auto get = [&](const std::string& path) {
     ClientRequest request;
     request.url = "http://127.0.0.1:" + std::to_string(server.port()) + path;

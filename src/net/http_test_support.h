@@ -292,8 +292,9 @@ class TestCertificate {
     X509V3_CTX context;
     X509V3_set_ctx_nodb(&context);
     X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-    for (const auto& [kind, value] : {std::pair{NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"},
-                                      std::pair{NID_basic_constraints, "critical,CA:TRUE"}}) {
+    for (const auto& [kind, value] :
+         {std::pair{NID_subject_alt_name, "DNS:localhost,DNS:moving.example,IP:127.0.0.1"},
+          std::pair{NID_basic_constraints, "critical,CA:TRUE"}}) {
       X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, kind, value);
       X509_add_ext(certificate, extension, -1);
       X509_EXTENSION_free(extension);

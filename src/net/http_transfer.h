@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,9 +34,9 @@ struct TransferOptions {
   std::size_t max_header_bytes = 64 * 1024;        // of one response; more is an error
   std::size_t max_connections_per_host = 64;       // further transfers wait
   std::size_t max_idle_connections = 64;
-  // "HOST:PORT:ADDRESS[,ADDRESS]": answers that stand in for the resolver's; for tests of what a name may
-  // lead to.
-  std::vector<std::string> resolve;
+  // When set, asked for each request: "HOST:PORT:ADDRESS[,ADDRESS]", answers that stand in for the
+  // resolver's; for tests of what a name may lead to.
+  std::function<std::vector<std::string>()> resolve;
 };
 
 // The body of a request, asked for piece by piece. Must outlive the transfer.

@@ -240,7 +240,8 @@ void Transfer::set_options() {
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, &engine_);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, Callbacks::on_connected);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
-  for (const std::string& entry : options.resolve) {
+  const std::vector<std::string> answers = options.resolve ? options.resolve() : std::vector<std::string>();
+  for (const std::string& entry : answers) {
     curl_slist* extended = curl_slist_append(resolve_.get(), entry.c_str());
     if (extended == nullptr) continue;
     static_cast<void>(resolve_.release());
