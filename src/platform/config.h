@@ -70,9 +70,10 @@ struct EgressSettings {
 
 // Object storage that this installation makes for tenants.
 struct ProvisioningSettings {
-  enum class Kind { automatic, none, directory, ceph_rgw } kind = Kind::automatic;
+  enum class Kind { automatic, none, directory, ceph_rgw, minio, garage } kind = Kind::automatic;
   std::string directory;  // "" = "objects" in the data directory
   std::string endpoint, region = "us-east-1";
+  std::string admin_endpoint;  // of Garage
   std::string admin_access_key, admin_secret_key, admin_secret_key_file;
 };
 

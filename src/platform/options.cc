@@ -393,8 +393,8 @@ void add_sso(std::vector<OptionSpec>& registry) {
   Module module(registry, "sso");
   module.choice(
       "sso_reach", ROWHOUSE_MEMBER(sso.reach), {"public", "private", "development"},
-      "Where identity providers of tenants may be: public: https at addresses of the internet; private: "
-      "in this network, too; development: also http on this machine");
+      "Where identity providers of tenants may be: public: https at addresses of the internet and of "
+      "egress_allow; private: in this network, too; development: also http on this machine");
   module
       .text("sso_ca_file", ROWHOUSE_MEMBER(sso.ca_file),
             "PEM certificates to trust with identity providers, instead of the system's", Kind::file, "FILE")
@@ -407,8 +407,9 @@ void add_egress(std::vector<OptionSpec>& registry) {
   Module module(registry, "egress");
   module
       .text("egress_allow", ROWHOUSE_MEMBER(egress.allow),
-            "Places beside the internet that the server may reach for tenants (their object storage), "
-            "separated by commas: 10.0.0.0/8, 127.0.0.1:9000, minio.internal:9000. http is used there alone",
+            "Places beside the internet that the server may reach for tenants (object storage, identity "
+            "providers), separated by commas: 10.0.0.0/8, 127.0.0.1:9000, minio.internal:9000. Object "
+            "storage may use http there",
             Kind::text, "PLACES")
       .default_text = "none: only https at addresses of the internet";
   module
@@ -433,9 +434,10 @@ void add_egress(std::vector<OptionSpec>& registry) {
 void add_provisioning(std::vector<OptionSpec>& registry) {
   Module module(registry, "provisioned storage");
   module.choice("storage_provisioned", ROWHOUSE_MEMBER(provisioning.kind),
-                {"auto", "none", "directory", "ceph_rgw"},
+                {"auto", "none", "directory", "ceph_rgw", "minio", "garage"},
                 "What a tenant with `--storage provisioned` gets: a directory below storage_directory, or a "
-                "bucket of a Ceph Object Gateway; auto: a directory with `up`, none with `serve`");
+                "bucket of a Ceph Object Gateway, of MinIO or of Garage; auto: a directory with `up`, none "
+                "with `serve`");
   module
       .text("storage_directory", ROWHOUSE_MEMBER(provisioning.directory),
             "Where such directories are made; on every node the same, shared one", Kind::path, "DIR")
@@ -444,10 +446,14 @@ void add_provisioning(std::vector<OptionSpec>& registry) {
               "Address of that gateway: https://HOST:PORT", Kind::text, "URL");
   module.text("storage_region", ROWHOUSE_MEMBER(provisioning.region),
               "Region that requests to it are signed for", Kind::text, "NAME");
+  module.text("storage_admin_endpoint", ROWHOUSE_MEMBER(provisioning.admin_endpoint),
+              "Garage: address of its administration API, where storage_endpoint is the one of S3",
+              Kind::text, "URL");
   module.text("storage_admin_access_key", ROWHOUSE_MEMBER(provisioning.admin_access_key),
-              "Access key of a gateway user that may administer users and buckets", Kind::text, "KEY");
+              "Access key of a gateway user that may administer users and buckets; not for Garage",
+              Kind::text, "KEY");
   module.secret("storage_admin_secret_key", ROWHOUSE_MEMBER(provisioning.admin_secret_key),
-                "Secret key of that user");
+                "Secret key of that user; with Garage the token of its administration API");
   module.text("storage_admin_secret_key_file", ROWHOUSE_MEMBER(provisioning.admin_secret_key_file),
               "File that holds the secret key", Kind::file, "FILE");
 }

@@ -55,30 +55,52 @@ Result<std::string> provisioned_directory(const ProvisioningSettings& settings, 
 
 namespace {
 
+// What an endpoint of the operator's own is reached by. Error: config_invalid, naming the option.
+Result<std::string> egress_entry(std::string_view option, const std::string& url) {
+  const auto endpoint = storage::parse_endpoint(url);
+  if (!endpoint.ok() || !endpoint->path.empty()) {
+    return Error(ErrorCode::config_invalid, fmt::format("{} is not https://HOST:PORT", option));
+  }
+  const bool is_ipv6 = endpoint->host.find(':') != std::string::npos;
+  std::string entry =
+      fmt::format(fmt::runtime(is_ipv6 ? "[{}]:{}" : "{}:{}"), endpoint->host, endpoint->port);
+  const auto policy = net::EgressPolicy::create({entry});
+  if (!policy.ok() || !policy->check_host(endpoint->host, endpoint->port).ok()) {
+    return Error(ErrorCode::config_invalid, fmt::format("{} names a host that cannot be one", option));
+  }
+  return entry;
+}
+
+std::string_view name_of(Provisioning kind) {
+  if (kind == Provisioning::minio) return "minio";
+  return kind == Provisioning::garage ? "garage" : "ceph_rgw";
+}
+
 // The operator's own gateway may be anywhere, and is reached by nothing but what is provisioned.
 Result<void> add_gateway(const Resolved& resolved, StorageSetup& setup) {
   const ProvisioningSettings& settings = resolved.config.provisioning;
-  setup.gateway.endpoint = settings.endpoint;
-  setup.gateway.region = settings.region;
-  setup.gateway.access_key = settings.admin_access_key;
-  TRY(setup.gateway.secret_key,
+  const bool is_garage = setup.kind == Provisioning::garage;
+  TRY(const std::string secret,
       find_secret(resolved, "storage_admin_secret_key", "storage_admin_secret_key_file"));
-  if (settings.endpoint.empty() || settings.admin_access_key.empty() || setup.gateway.secret_key.empty()) {
-    return Error(ErrorCode::config_invalid,
-                 "storage_provisioned = ceph_rgw needs storage_endpoint, storage_admin_access_key and "
-                 "storage_admin_secret_key (or its file)");
+  const std::string& second = is_garage ? settings.admin_endpoint : settings.admin_access_key;
+  if (settings.endpoint.empty() || second.empty() || secret.empty()) {
+    return Error(
+        ErrorCode::config_invalid,
+        fmt::format("storage_provisioned = {} needs storage_endpoint, {} and "
+                    "storage_admin_secret_key (or its file)",
+                    name_of(setup.kind), is_garage ? "storage_admin_endpoint" : "storage_admin_access_key"));
   }
-  const auto endpoint = storage::parse_endpoint(settings.endpoint);
-  if (!endpoint.ok() || !endpoint->path.empty()) {
-    return Error(ErrorCode::config_invalid, "storage_endpoint is not https://HOST:PORT");
-  }
-  const bool is_ipv6 = endpoint->host.find(':') != std::string::npos;
   std::vector<std::string> allowed = list_of(resolved.config.egress.allow);
-  allowed.push_back(fmt::format(fmt::runtime(is_ipv6 ? "[{}]:{}" : "{}:{}"), endpoint->host, endpoint->port));
-  TRY(setup.own_egress, net::EgressPolicy::create(allowed));
-  if (!setup.own_egress.check_host(endpoint->host, endpoint->port).ok()) {
-    return Error(ErrorCode::config_invalid, "storage_endpoint names a host that cannot be one");
+  TRY(std::string place, egress_entry("storage_endpoint", settings.endpoint));
+  allowed.push_back(std::move(place));
+  if (is_garage) {
+    TRY(place, egress_entry("storage_admin_endpoint", settings.admin_endpoint));
+    allowed.push_back(std::move(place));
   }
+  TRY(setup.own_egress, net::EgressPolicy::create(allowed));
+  setup.gateway = {settings.endpoint, settings.region, settings.admin_access_key, secret};
+  setup.minio = {settings.endpoint, settings.region, settings.admin_access_key, secret};
+  setup.garage = {settings.admin_endpoint, secret, settings.endpoint, settings.region};
   return {};
 }
 
@@ -97,7 +119,9 @@ Result<StorageSetup> storage_setup(const Resolved& resolved, ServerKind kind) {
   if (setup.kind == Provisioning::directory) {
     TRY(setup.directory, provisioned_directory(config.provisioning, config, kind));
   }
-  if (setup.kind == Provisioning::ceph_rgw) TRY_DO(add_gateway(resolved, setup));
+  const bool is_gateway = setup.kind == Provisioning::ceph_rgw || setup.kind == Provisioning::minio ||
+                          setup.kind == Provisioning::garage;
+  if (is_gateway) TRY_DO(add_gateway(resolved, setup));
   return setup;
 }
 
@@ -107,12 +131,18 @@ std::unique_ptr<storage::ObjectStoreAdmin> open_store_admin(const StorageSetup& 
   if (setup.kind == Provisioning::directory) {
     return storage::open_directory_admin(tools.executor, tools.file_work, setup.directory);
   }
+  storage::DeriveSecret derive = [&credentials](std::string_view purpose, std::size_t bytes) {
+    return credentials.derive(purpose, bytes);
+  };
+  // storage_setup() has looked at the endpoints.
   if (setup.kind == Provisioning::ceph_rgw) {
-    storage::DeriveSecret derive = [&credentials](std::string_view purpose, std::size_t bytes) {
-      return credentials.derive(purpose, bytes);
-    };
-    // storage_setup() has looked at the endpoint.
     return std::move(storage::open_ceph_admin(tools, setup.gateway, std::move(derive))).value();
+  }
+  if (setup.kind == Provisioning::minio) {
+    return std::move(storage::open_minio_admin(tools, setup.minio, std::move(derive))).value();
+  }
+  if (setup.kind == Provisioning::garage) {
+    return std::move(storage::open_garage_admin(tools, setup.garage)).value();
   }
   return nullptr;
 }

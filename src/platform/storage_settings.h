@@ -12,6 +12,8 @@
 #include "platform/node.h"
 #include "storage/admin.h"
 #include "storage/ceph_admin.h"
+#include "storage/garage_admin.h"
+#include "storage/minio_admin.h"
 #include "storage/open.h"
 #include "tenancy/cluster.h"
 
@@ -24,7 +26,9 @@ struct StorageSetup {
   net::TransferOptions transfers;
   ProvisioningSettings::Kind kind = ProvisioningSettings::Kind::none;  // never automatic
   std::string directory;
-  storage::CephAdminConfig gateway;
+  storage::CephAdminConfig gateway;  // one of these three, by `kind`
+  storage::MinioAdminConfig minio;
+  storage::GarageAdminConfig garage;
 };
 
 // `up` makes its own directory; any other must be there. Error: config_invalid, naming the option.

@@ -4,22 +4,15 @@
 #include <utility>
 
 #include "base/text.h"
-#include "crypto/crypto.h"
-#include "storage/remote_store.h"
-#include "storage/s3_signing.h"
-#include "storage/store_xml.h"
+#include "storage/admin_calls.h"
 
 namespace rowhouse::storage {
 namespace {
 
-constexpr std::string_view kNamePrefix = "rowhouse-";
 constexpr std::size_t kAccessKeyBytes = 10;
 constexpr std::size_t kSecretKeyBytes = 30;
 constexpr std::uint64_t kQuotaUnitBytes = 1024;
 constexpr const char* kUsersPerPage = "1000";
-
-// A part of the tenant's name there.
-std::string name_of(const Uuid& tenant) { return std::string(kNamePrefix) + tenant.to_string(); }
 
 std::string to_upper_hex(std::string_view bytes) {
   std::string text = to_hex(bytes);
@@ -28,17 +21,10 @@ std::string to_upper_hex(std::string_view bytes) {
   return text;
 }
 
-std::string text_of(const json::Value& object, std::string_view name) {
-  const json::Value* value = object.find(name);
-  return value == nullptr || value->as_string() == nullptr ? "" : *value->as_string();
-}
-
 void add_ours(const json::Value* names, std::vector<Uuid>& found) {
   if (names == nullptr || names->as_array() == nullptr) return;
   for (const json::Value& name : *names->as_array()) {
-    if (name.as_string() == nullptr || !name.as_string()->starts_with(kNamePrefix)) continue;
-    const auto tenant = Uuid::parse(name.as_string()->substr(kNamePrefix.size()));
-    if (tenant && std::find(found.begin(), found.end(), *tenant) == found.end()) found.push_back(*tenant);
+    if (name.as_string() != nullptr) add_tenant_of(*name.as_string(), found);
   }
 }
 
@@ -64,7 +50,7 @@ class CephAdmin final : public ObjectStoreAdmin {
     made.config.set("endpoint", endpoint_.authority);
     made.config.set("secure", endpoint_.scheme == "https");
     made.config.set("region", region_);
-    made.config.set("bucket", name_of(tenant));
+    made.config.set("bucket", made_name_of(tenant));
     made.config.set("access_key", key);
     made.config.set("secret_key", secret);
     co_return made;
@@ -75,7 +61,7 @@ class CephAdmin final : public ObjectStoreAdmin {
     const std::function<Task<Result<void>>()> work = [&]() -> Task<Result<void>> {
       StoreRequest request("PUT", "/admin/user");
       request.query = {
-          {"quota", ""},          {"uid", name_of(tenant)},
+          {"quota", ""},          {"uid", made_name_of(tenant)},
           {"quota-type", "user"}, {"max-size-kb", quota_bytes == 0 ? "-1" : std::to_string(units)},
           {"max-objects", "-1"},  {"enabled", quota_bytes == 0 ? "false" : "true"}};
       CO_TRY_DO(co_await call(std::move(request), options));
@@ -87,7 +73,7 @@ class CephAdmin final : public ObjectStoreAdmin {
   Task<Result<void>> remove(Uuid tenant, CallOptions options) override {
     const std::function<Task<Result<void>>()> bucket = [&]() -> Task<Result<void>> {
       StoreRequest request("DELETE", "/admin/bucket");
-      request.query = {{"bucket", name_of(tenant)}, {"purge-objects", "true"}};
+      request.query = {{"bucket", made_name_of(tenant)}, {"purge-objects", "true"}};
       request.accept = {404};
       CO_TRY_DO(co_await call(std::move(request), options));
       co_return Result<void>();
@@ -95,7 +81,7 @@ class CephAdmin final : public ObjectStoreAdmin {
     CO_TRY_DO(co_await as_effect("remove bucket", bucket, options));
     const std::function<Task<Result<void>>()> user = [&]() -> Task<Result<void>> {
       StoreRequest request("DELETE", "/admin/user");
-      request.query = {{"uid", name_of(tenant)}, {"purge-data", "true"}};
+      request.query = {{"uid", made_name_of(tenant)}, {"purge-data", "true"}};
       request.accept = {404};
       CO_TRY_DO(co_await call(std::move(request), options));
       co_return Result<void>();
@@ -107,7 +93,7 @@ class CephAdmin final : public ObjectStoreAdmin {
     std::vector<Uuid> found;
     StoreRequest buckets("GET", "/admin/bucket");
     CO_TRY(const Answer names, co_await call(std::move(buckets), options));
-    CO_TRY(const json::Value list, parsed(names));
+    CO_TRY(const json::Value list, json_of(names));
     add_ours(&list, found);
     std::string marker;
     do {
@@ -115,11 +101,11 @@ class CephAdmin final : public ObjectStoreAdmin {
       users.query = {{"list", ""}, {"max-entries", kUsersPerPage}};
       if (!marker.empty()) users.query.emplace_back("marker", marker);
       CO_TRY(const Answer answer, co_await call(std::move(users), options));
-      CO_TRY(const json::Value page, parsed(answer));
+      CO_TRY(const json::Value page, json_of(answer));
       add_ours(page.find("keys"), found);
       const json::Value* more = page.find("truncated");
       const bool goes_on = more != nullptr && (*more == json::Value(true) || *more == json::Value("true"));
-      marker = goes_on ? text_of(page, "marker") : "";
+      marker = goes_on ? text_member(page, "marker") : "";
     } while (!marker.empty());
     co_return found;
   }
@@ -134,8 +120,8 @@ class CephAdmin final : public ObjectStoreAdmin {
 
   Task<Result<void>> make_user(Uuid tenant, CallOptions options) {
     StoreRequest request("PUT", "/admin/user");
-    request.query = {{"uid", name_of(tenant)},
-                     {"display-name", name_of(tenant)},
+    request.query = {{"uid", made_name_of(tenant)},
+                     {"display-name", made_name_of(tenant)},
                      {"max-buckets", "-1"},
                      {"generate-key", "false"},
                      {"key-type", "s3"},
@@ -152,7 +138,7 @@ class CephAdmin final : public ObjectStoreAdmin {
   }
 
   Task<Result<void>> make_bucket(Uuid tenant, CallOptions options) {
-    const std::string name = name_of(tenant);
+    const std::string name = made_name_of(tenant);
     StoreRequest look("GET", "/admin/bucket");
     look.query = {{"bucket", name}, {"stats", "true"}};
     look.accept = {404};
@@ -163,43 +149,17 @@ class CephAdmin final : public ObjectStoreAdmin {
       look.accept.clear();
       CO_TRY(found, co_await call(std::move(look), options));
     }
-    CO_TRY(const json::Value bucket, parsed(found));
-    if (text_of(bucket, "owner") == name) co_return Result<void>();
+    CO_TRY(const json::Value bucket, json_of(found));
+    if (text_member(bucket, "owner") == name) co_return Result<void>();
     StoreRequest link("PUT", "/admin/bucket");
-    link.query = {{"bucket", name}, {"bucket-id", text_of(bucket, "id")}, {"uid", name}};
+    link.query = {{"bucket", name}, {"bucket-id", text_member(bucket, "id")}, {"uid", name}};
     CO_TRY_DO(co_await call(std::move(link), options));
     co_return Result<void>();
   }
 
-  static Result<json::Value> parsed(const Answer& answer) {
-    auto document = json::parse(answer.body);
-    if (!document.ok()) return Error(ErrorCode::storage_failed, "the object storage answered with no JSON");
-    return std::move(*document);
-  }
-
-  // Statuses that are neither 2xx nor accepted are errors.
   Task<Result<Answer>> call(StoreRequest request, CallOptions options) {
     if (request.path.starts_with("/admin/")) request.query.emplace_back("format", "json");
-    const std::string query = escape_query(request.query);
-    net::TransferRequest prepared(request.method,
-                                  endpoint_.origin() + request.path + (query.empty() ? "" : "?" + query));
-    S3Request to_sign;
-    to_sign.method = request.method;
-    to_sign.host = endpoint_.authority;
-    to_sign.path = request.path;
-    to_sign.query = request.query;
-    const std::string payload = to_hex(crypto::sha256(""));
-    prepared.headers = signer_.sign(to_sign, payload, tools_.clock.now()).headers;
-    CO_TRY(const auto response, co_await tools_.transfers.send(std::move(prepared), options));
-    Answer answer;
-    answer.status = response->status();
-    CO_TRY(answer.body, co_await response->read_all(kMaxAnswerBytes, options));
-    const bool is_accepted =
-        std::find(request.accept.begin(), request.accept.end(), answer.status) != request.accept.end();
-    if ((answer.status >= 200 && answer.status < 300) || is_accepted) co_return answer;
-    const auto document = json::parse(answer.body);
-    const std::string code = document.ok() ? text_of(*document, "Code") : error_code_of_xml(answer.body);
-    co_return provider_error(ErrorCode::storage_failed, code, answer.status);
+    co_return co_await send_signed_request(tools_, endpoint_, signer_, std::move(request), options);
   }
 
   const StoreTools tools_;

@@ -147,7 +147,7 @@ class DirectoryFiles final : public FileSystem {
     TRY(const Place target, find(to));
     const int from_folder = source.folder.get();
     const int to_folder = target.folder.get();
-    if (replace == Replace::yes) {
+    if (replace != Replace::no) {
       if (renameat(from_folder, source.name.c_str(), to_folder, target.name.c_str()) != 0) {
         return failed("name a file");
       }

@@ -42,6 +42,11 @@ FileMetadata from_text(const std::string& text) {
   return metadata;
 }
 
+template <class T>
+bool is_missing(const Result<T>& result) {
+  return !result.ok() && result.error().code == ErrorCode::not_found;
+}
+
 // Written before the object has its name: metadata that is not there is worse than some that is left over.
 Result<void> keep_metadata(FileSystem& files, const FileLayout& layout, const FileWriting& writing,
                            const std::string& path, const FileInfo& info, const FileMetadata& metadata) {
@@ -49,7 +54,7 @@ Result<void> keep_metadata(FileSystem& files, const FileLayout& layout, const Fi
   if (files.has_attributes()) return files.set_attribute(writing.temporary, text);
   const std::string beside = layout.metadata(path, info);
   auto written = write_file(files, beside, text);
-  if (!written.ok() && written.error().code == ErrorCode::not_found) {
+  for (int i = 1; is_missing(written) && i < kMaxPublishTries; ++i) {
     TRY_DO(make_folders(files, layout, parent_of(beside)));
     written = write_file(files, beside, text);
   }
@@ -61,8 +66,15 @@ Result<void> keep_metadata(FileSystem& files, const FileLayout& layout, const Fi
 }
 
 Result<void> ignore_missing(Result<void> result) {
-  if (!result.ok() && result.error().code == ErrorCode::not_found) return {};
+  if (is_missing(result)) return {};
   return result;
+}
+
+// A store that is empty leaves nothing behind. Whoever needs one of these folders makes it again.
+void remove_own_folders(FileSystem& files, const FileLayout& layout) {
+  for (const std::string_view name : {".rowhouse-meta", ".rowhouse-tmp", ".rowhouse-uploads"}) {
+    static_cast<void>(files.remove_folder(layout.own_folder(name)).ok());
+  }
 }
 
 // Folders of other puts may come and go in the meantime.
@@ -104,7 +116,8 @@ Result<void> make_folders(FileSystem& files, const FileLayout& layout, std::stri
   if (path.empty()) return {};
   const std::string folder(path);
   auto made = files.make_folder(folder);
-  if (!made.ok() && made.error().code == ErrorCode::not_found) {
+  // The one above may be removed again at once, by somebody who finds it empty.
+  for (int i = 1; is_missing(made) && i < kMaxPublishTries; ++i) {
     TRY_DO(make_folders(files, layout, parent_of(path)));
     made = files.make_folder(folder);
   }
@@ -115,7 +128,7 @@ Result<void> make_folders(FileSystem& files, const FileLayout& layout, std::stri
 Result<void> begin_file(FileSystem& files, const FileLayout& layout, FileWriting& writing) {
   writing.temporary = layout.temporary(new_file_id());
   auto file = files.create(writing.temporary);
-  if (!file.ok() && file.error().code == ErrorCode::not_found) {
+  for (int i = 1; is_missing(file) && i < kMaxPublishTries; ++i) {
     TRY_DO(make_folders(files, layout, parent_of(writing.temporary)));
     file = files.create(writing.temporary);
   }
@@ -174,15 +187,16 @@ Result<ObjectInfo> publish_object(FileSystem& files, const FileLayout& layout, c
   FileMetadata metadata;
   metadata.sha256 = writing.sha256;
   metadata.content_type = put_options.content_type;
+  TRY(const FileInfo info, files.stat(writing.temporary));
+  TRY_DO(keep_metadata(files, layout, writing, path, info, metadata));
+  const bool absent = put_options.condition == PutCondition::absent;
+  auto replace = absent ? FileSystem::Replace::no : FileSystem::Replace::yes;
   std::string outdated;  // metadata of what is replaced
   if (!files.has_attributes()) {
     const auto before = files.stat(path);
     if (before.ok()) outdated = layout.metadata(path, before.value());
+    if (is_missing(before) && !absent) replace = FileSystem::Replace::unneeded;
   }
-  TRY(const FileInfo info, files.stat(writing.temporary));
-  TRY_DO(keep_metadata(files, layout, writing, path, info, metadata));
-  const bool absent = put_options.condition == PutCondition::absent;
-  const auto replace = absent ? FileSystem::Replace::no : FileSystem::Replace::yes;
   const auto published = publish_file(files, layout, writing.temporary, path, replace);
   if (!published.ok()) {
     if (!files.has_attributes()) static_cast<void>(files.remove(layout.metadata(path, info)).ok());
@@ -221,6 +235,7 @@ Result<ObjectInfo> stat_object(FileSystem& files, const FileLayout& layout, cons
 Result<void> remove_objects(FileSystem& files, const FileLayout& layout,
                             const std::vector<std::string>& keys) {
   std::set<std::string, std::greater<>> folders;  // the deeper ones of a branch first
+  bool may_be_empty = false;                      // nothing is left where one of the keys began
   for (const std::string& key : keys) {
     const std::string path = layout.object(key);
     std::string beside;
@@ -229,14 +244,22 @@ Result<void> remove_objects(FileSystem& files, const FileLayout& layout,
       if (info.ok()) beside = layout.metadata(path, info.value());
     }
     TRY_DO(ignore_missing(files.remove(path)));
-    if (!beside.empty()) static_cast<void>(files.remove(beside).ok());
+    if (!beside.empty()) {
+      static_cast<void>(files.remove(beside).ok());
+      folders.emplace(parent_of(beside));
+    }
+    if (parent_of(path) == layout.base()) may_be_empty = true;
     for (std::string_view folder = parent_of(path); folder.size() > layout.base().size();
          folder = parent_of(folder)) {
       folders.emplace(folder);
     }
   }
   // Most are not empty; each attempt says so by itself.
-  for (const std::string& folder : folders) static_cast<void>(files.remove_folder(folder).ok());
+  for (const std::string& folder : folders) {
+    const auto removed = ignore_missing(files.remove_folder(folder));
+    if (removed.ok() && parent_of(folder) == layout.base()) may_be_empty = true;
+  }
+  if (may_be_empty) remove_own_folders(files, layout);
   return {};
 }
 

@@ -45,7 +45,11 @@ class OpenFile {
 
 class FileSystem {
  public:
-  enum class Replace { yes, no };
+  enum class Replace {
+    yes,
+    no,
+    unneeded,  // a look just before found nothing of that name
+  };
 
   virtual ~FileSystem() = default;
 

@@ -38,6 +38,7 @@ constexpr std::size_t kMaxKnownFolders = 1'000;
 // How long a file that was replaced stays for those who are reading it, and how many go in one call.
 constexpr std::chrono::seconds kKeptTime{60};
 constexpr std::size_t kMaxForgotten = 4;
+constexpr int kStaleTries = 3;
 
 struct ContextDeleter {
   void operator()(nfs_context* context) const { nfs_destroy_context(context); }
@@ -135,22 +136,26 @@ class NfsFiles final : public FileSystem {
     TRY(const FileInfo info, stat(path));
     if (info.kind != FileInfo::Kind::file) return Error(ErrorCode::not_found, "this is no file");
     nfsfh* file = nullptr;
-    TRY_DO(done("open a file", nfs_open(context_.get(), full(path).c_str(), O_RDONLY | O_NOFOLLOW, &file)));
+    TRY_DO(looked_up("open a file", [&] {
+      return nfs_open(context_.get(), full(path).c_str(), O_RDONLY | O_NOFOLLOW, &file);
+    }));
     std::unique_ptr<OpenFile> opened = std::make_unique<NfsFile>(context_, file, NfsFile::Access::read);
     return opened;
   }
   Result<std::unique_ptr<OpenFile>> create(const std::string& path) override {
     TRY_DO(prepare(path));
     nfsfh* file = nullptr;
-    TRY_DO(done("make a file",
-                nfs_create(context_.get(), full(path).c_str(), O_RDWR | O_CREAT | O_EXCL, kFileMode, &file)));
+    TRY_DO(looked_up("make a file", [&] {
+      return nfs_create(context_.get(), full(path).c_str(), O_RDWR | O_CREAT | O_EXCL, kFileMode, &file);
+    }));
     std::unique_ptr<OpenFile> opened = std::make_unique<NfsFile>(context_, file, NfsFile::Access::write);
     return opened;
   }
   Result<FileInfo> stat(const std::string& path) override {
     TRY_DO(prepare(path));
     nfs_stat_64 status{};
-    TRY_DO(done("look at a file", nfs_lstat64(context_.get(), full(path).c_str(), &status)));
+    TRY_DO(looked_up("look at a file",
+                     [&] { return nfs_lstat64(context_.get(), full(path).c_str(), &status); }));
     return info_of(status);
   }
   Result<void> publish(const std::string& from, const std::string& to, Replace replace) override {
@@ -158,26 +163,30 @@ class NfsFiles final : public FileSystem {
     TRY_DO(prepare(to));
     const std::string source = full(from);
     const std::string target = full(to);
-    if (replace == Replace::yes) {
-      keep_for_readers(parent_of(from), target);
-      return done("name a file", nfs_rename(context_.get(), source.c_str(), target.c_str()));
+    forget_kept();
+    if (replace == Replace::yes) keep_for_readers(parent_of(from), target);
+    if (replace != Replace::no) {
+      return looked_up("name a file",
+                       [&] { return nfs_rename(context_.get(), source.c_str(), target.c_str()); });
     }
-    TRY_DO(done("name a file", nfs_link(context_.get(), source.c_str(), target.c_str())));
+    TRY_DO(
+        looked_up("name a file", [&] { return nfs_link(context_.get(), source.c_str(), target.c_str()); }));
     // It has its name; what is left of the temporary is swept.
     nfs_unlink(context_.get(), source.c_str());
     return {};
   }
   Result<void> remove(const std::string& path) override {
     TRY_DO(prepare(path));
-    return done("remove a file", nfs_unlink(context_.get(), full(path).c_str()));
+    return looked_up("remove a file", [&] { return nfs_unlink(context_.get(), full(path).c_str()); });
   }
   Result<void> make_folder(const std::string& path) override {
     TRY_DO(prepare(path));
-    return done("make a folder", nfs_mkdir2(context_.get(), full(path).c_str(), kFolderMode));
+    return looked_up("make a folder",
+                     [&] { return nfs_mkdir2(context_.get(), full(path).c_str(), kFolderMode); });
   }
   Result<void> remove_folder(const std::string& path) override {
     TRY_DO(prepare(path));
-    return done("remove a folder", nfs_rmdir(context_.get(), full(path).c_str()));
+    return looked_up("remove a folder", [&] { return nfs_rmdir(context_.get(), full(path).c_str()); });
   }
   Result<std::vector<FolderEntry>> read_folder(const std::string& path, const std::string& cookie,
                                                std::size_t max) override;
@@ -190,11 +199,20 @@ class NfsFiles final : public FileSystem {
     if (error.code == ErrorCode::server_unreachable) context_.reset();
     return error;
   }
+  // The library walks from the root with each call. A folder that somebody removes meanwhile is "stale"; with
+  // the next call it is missing. What stays stale is the export itself, after the server has started anew.
+  template <class Call>
+  Result<void> looked_up(std::string_view what, Call call) {
+    int result = call();
+    for (int i = 1; result == -ESTALE && i < kStaleTries; ++i) result = call();
+    return done(what, result);
+  }
   Result<void> prepare(const std::string& path) {
     if (context_ == nullptr) TRY_DO(connect());
     return check_folders(path);
   }
   void keep_for_readers(std::string_view temporaries, const std::string& target);
+  void forget_kept();
   Result<void> connect();
   Result<std::string> address() const;
   Result<void> check_folders(const std::string& path);
@@ -270,13 +288,18 @@ Result<void> NfsFiles::connect() {
 // The protocol knows no open files: what has no name any more is gone for those who are reading it. So a file
 // that is replaced keeps a second name among the temporaries for a while, and is swept if this process ends.
 void NfsFiles::keep_for_readers(std::string_view temporaries, const std::string& target) {
+  const std::string kept = full(fmt::format("{}/{}", temporaries, to_hex(crypto::random_bytes(16))));
+  if (nfs_link(context_.get(), target.c_str(), kept.c_str()) == 0) {
+    kept_.emplace_back(steady_clock::now() + kKeptTime, kept);
+  }
+}
+
+void NfsFiles::forget_kept() {
   const auto now = steady_clock::now();
   for (std::size_t i = 0; i < kMaxForgotten && !kept_.empty() && kept_.front().first < now; ++i) {
     nfs_unlink(context_.get(), kept_.front().second.c_str());
     kept_.pop_front();
   }
-  const std::string kept = full(fmt::format("{}/{}", temporaries, to_hex(crypto::random_bytes(16))));
-  if (nfs_link(context_.get(), target.c_str(), kept.c_str()) == 0) kept_.emplace_back(now + kKeptTime, kept);
 }
 
 // libnfs follows symbolic links in the middle of a path; whoever may write to the export could set some.
@@ -288,7 +311,8 @@ Result<void> NfsFiles::check_folders(const std::string& path) {
     const auto known = known_folders_.find(folder);
     if (known != known_folders_.end() && known->second > now) continue;
     nfs_stat_64 status{};
-    TRY_DO(done("look at a folder", nfs_lstat64(context_.get(), full(folder).c_str(), &status)));
+    TRY_DO(looked_up("look at a folder",
+                     [&] { return nfs_lstat64(context_.get(), full(folder).c_str(), &status); }));
     if (S_ISLNK(status.nfs_mode)) {
       return Error(ErrorCode::storage_failed, "a symbolic link is in the way")
           .with_detail("provider_code", "ELOOP");

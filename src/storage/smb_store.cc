@@ -232,13 +232,8 @@ class SmbFiles final : public FileSystem {
   }
   Result<void> publish(const std::string& from, const std::string& to, Replace replace) override {
     TRY_DO(prepare());
-    if (!has_two_names(to)) return rename_file(from, to);
-    if (replace == Replace::yes) {
-      // A new object, as nearly always: nothing is replaced, and nothing can be half done.
-      TRY(const bool has_usual, exists(to));
-      TRY(const bool has_newer, exists(to + std::string(kNewSuffix)));
-      if (!has_usual && !has_newer) return rename_file(from, to);
-    }
+    // A new object, as nearly always: nothing is replaced, and nothing can be half done.
+    if (!has_two_names(to) || replace == Replace::unneeded) return rename_file(from, to);
     TRY(const std::string lock, take_lock(from, to));
     Result<void> published = publish_locked(from, to, replace);
     static_cast<void>(remove_folder(lock).ok());
