@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/interrupts.h"
+#include "cli/output_file.h"
 #include "cli/table.h"
 
 namespace rowhouse::cli {
@@ -265,26 +267,26 @@ Result<ExitCode> import_rows(Invocation& invocation) {
 Result<ExitCode> export_rows(Invocation& invocation) {
   TRY_DO(check_filters(invocation));
   TRY(const auto client, ApiClient::create(invocation));
-  std::ofstream file;
-  if (invocation.has("output")) {
-    file.open(invocation.value("output"), std::ios::binary | std::ios::trunc);
-    if (!file) return usage_error(fmt::format("cannot write {}", invocation.value("output")));
-  }
-  std::ostream& target = invocation.has("output") ? file : invocation.terminal().out;
+  const bool to_file = invocation.has("output");
+  OutputFile file;
+  if (to_file) TRY_DO(file.open(invocation.value("output")));
+  std::ostream& target = to_file ? file.stream() : invocation.terminal().out;
   Progress progress(invocation.terminal());
-  const bool shows_progress = invocation.has("output");
   net::ClientRequest request;
   request.body_sink = [&](std::string_view piece) {
     target.write(piece.data(), static_cast<std::streamsize>(piece.size()));
-    if (shows_progress) progress.add(piece.size());
+    if (to_file) progress.add(piece.size());
     return static_cast<bool>(target);
   };
+  const Interrupts interrupts;  // Ctrl-C must not leave half a file behind
+  request.while_waiting = [&interrupts] { return !interrupts.arrived(); };
   auto reply = client.transfer(
       std::move(request), path_of("/v1/export", {invocation.argument(0)}) + query_of(list_query(invocation)));
-  if (shows_progress) progress.finish();
+  if (to_file) progress.finish();
   target.flush();
   if (!target) return Error(ErrorCode::disk_full, "the rows could not be written completely");
   if (!reply.ok()) return std::move(reply).error();
+  if (to_file) TRY_DO(file.keep());
   return ExitCode::ok;
 }
 

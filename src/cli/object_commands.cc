@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/interrupts.h"
+#include "cli/output_file.h"
 #include "cli/table.h"
 #include "crypto/crypto.h"
 
@@ -111,12 +113,9 @@ Result<ExitCode> put_object(Invocation& invocation) {
 Result<ExitCode> get_object(Invocation& invocation) {
   TRY(const auto client, ApiClient::create(invocation));
   const bool to_file = invocation.has("output");
-  std::ofstream file;
-  if (to_file) {
-    file.open(invocation.value("output"), std::ios::binary | std::ios::trunc);
-    if (!file) return usage_error(fmt::format("cannot write {}", invocation.value("output")));
-  }
-  std::ostream& target = to_file ? file : invocation.terminal().out;
+  OutputFile file;
+  if (to_file) TRY_DO(file.open(invocation.value("output")));
+  std::ostream& target = to_file ? file.stream() : invocation.terminal().out;
   TransferProgress progress(invocation.terminal(), std::nullopt);
   crypto::Sha256 hash;
   net::ClientRequest request;
@@ -126,6 +125,8 @@ Result<ExitCode> get_object(Invocation& invocation) {
     if (to_file) progress.add(piece.size());
     return static_cast<bool>(target);
   };
+  const Interrupts interrupts;  // Ctrl-C must not leave half a file behind
+  request.while_waiting = [&interrupts] { return !interrupts.arrived(); };
   auto reply = client.transfer(std::move(request), path_of_key(invocation.argument(0)));
   if (to_file) progress.finish();
   target.flush();
@@ -135,6 +136,7 @@ Result<ExitCode> get_object(Invocation& invocation) {
   if (!expected.empty() && expected != to_hex(hash.finish())) {
     return Error(ErrorCode::checksum_mismatch, "what arrived is not what was stored; get it again");
   }
+  if (to_file) TRY_DO(file.keep());
   return ExitCode::ok;
 }
 

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/operation_view.h"
+#include "cli/operation_watch.h"
 #include "cli/table.h"
 
 namespace rowhouse::cli {
@@ -51,6 +53,16 @@ void print_steps(const Terminal& terminal, const json::Value& storage) {
   table.print(terminal, "");
 }
 
+// What is said of a move that was not confirmed; "" if there is none.
+std::string move_text(const json::Value& storage) {
+  const json::Value* move = storage.find("move");
+  if (move == nullptr || move->as_object() == nullptr) return "";
+  const std::string from = text_of(*move, "from");
+  if (text_of(*move, "state") == "copied") return fmt::format("copied from {}, to be confirmed", from);
+  return fmt::format("copying from {}: {} objects with {} bytes to go", from,
+                     text_of(*move, "remaining_objects"), text_of(*move, "remaining_bytes"));
+}
+
 ExitCode print_storage(const Invocation& invocation, const json::Value& storage) {
   if (invocation.json()) return print_json(invocation.terminal(), storage);
   print_fields(invocation.terminal(), {{"Provider", text_of(storage, "provider")},
@@ -58,7 +70,8 @@ ExitCode print_storage(const Invocation& invocation, const json::Value& storage)
                                        {"Configuration", config_text(storage)},
                                        {"Status", text_of(storage, "status")},
                                        {"Last test", text_of(storage, "last_test_at")},
-                                       {"Updated", text_of(storage, "updated_at")}});
+                                       {"Updated", text_of(storage, "updated_at")},
+                                       {"Move", move_text(storage)}});
   print_steps(invocation.terminal(), storage);
   return ExitCode::ok;
 }
@@ -95,6 +108,63 @@ Result<ExitCode> remove_storage(Invocation& invocation) {
   invocation.terminal().err << fmt::format("{} has no object storage any more; what is in it stays there.\n",
                                            printable(invocation.value("tenant")));
   return ExitCode::ok;
+}
+
+// Shows what the operation does until it has ended, which it also does when nobody watches.
+Result<ExitCode> follow_move(const Invocation& invocation, const ApiClient& client, const ApiReply& reply,
+                             const char* done) {
+  const Terminal& terminal = invocation.terminal();
+  const json::Value* operation = reply.body.find("operation");
+  const std::string id = operation == nullptr ? std::string() : text_of(*operation, "id");
+  if (invocation.has("no-wait")) {
+    if (invocation.json()) return print_json(terminal, reply.body);
+    terminal.out << id << '\n';
+    return ExitCode::ok;
+  }
+  TRY(const WatchEnd end, watch_operation(client, terminal, id, OnPause::stop));
+  if (end.why == WatchEnd::Why::interrupted) {
+    terminal.err << how_to_watch(id) << '\n';
+    return ExitCode::interrupted;
+  }
+  if (end.why == WatchEnd::Why::paused) {
+    terminal.err << fmt::format("An operator has paused it. `rowhouse operation resume {}` goes on.\n", id);
+    return ExitCode::failed;
+  }
+  if (invocation.json()) print_json(terminal, end.operation);
+  if (!operation_succeeded(end.operation)) {
+    terminal.err << fmt::format("After mending: rowhouse operation retry {}\n", id);
+    return operation_failure(end.operation);
+  }
+  if (!invocation.json()) terminal.err << done << '\n';
+  return ExitCode::ok;
+}
+
+Result<ExitCode> move_storage(Invocation& invocation) {
+  TRY_DO(need_tenant(invocation));
+  const bool is_provisioned = invocation.has("provisioned");
+  if (invocation.has("storage-config") == is_provisioned) {
+    return usage_error("say where to: --storage-config (a file, or - for standard input) or --provisioned");
+  }
+  json::Value body;
+  if (is_provisioned) {
+    body.set("provider", "provisioned");
+  } else {
+    TRY(body, read_storage_config(invocation, "storage-config"));
+  }
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply, client.call("POST", storage_path(invocation) + "/move", body));
+  return follow_move(invocation, client, reply,
+                     "Everything is in the new storage. The former one is kept until `rowhouse storage "
+                     "confirm-move`.");
+}
+
+Result<ExitCode> confirm_move(Invocation& invocation) {
+  TRY_DO(need_tenant(invocation));
+  json::Value body{json::Object{}};
+  body.set("old_objects", invocation.has("keep-old") ? "keep" : "delete");
+  TRY(const auto client, ApiClient::create(invocation));
+  TRY(const auto reply, client.call("POST", storage_path(invocation) + "/move/confirm", body));
+  return follow_move(invocation, client, reply, "The move is complete; the former storage is forgotten.");
 }
 
 Command named(const char* name, const char* summary, Result<ExitCode> (*run)(Invocation&)) {
@@ -191,7 +261,29 @@ std::vector<Command> storage_commands() {
   Command remove = named("storage remove", "Forget the object storage of a tenant", remove_storage);
   remove.options.pop_back();
   remove.examples = {{"rowhouse storage remove --tenant acme-corp", "nothing in the bucket is touched"}};
-  return {show, set, test, remove};
+
+  const Option no_wait{"no-wait", "", "Only begin: prints the operation's id"};
+  Command move =
+      named("storage move", "Move a tenant's objects to another storage, while it works", move_storage);
+  move.options.insert(
+      move.options.begin() + 1,
+      {Option{"storage-config", "FILE", "The configuration; - reads standard input", {}, Completion::file},
+       Option{"provisioned", "", "To storage that this installation makes for the tenant"}, no_wait});
+  move.notes =
+      "New objects go to the new storage at once; the others are copied, and readable all the time. The "
+      "former storage is kept until `rowhouse storage confirm-move`. Cut off anywhere, it goes on by itself.";
+  move.examples = {
+      {"rowhouse storage move --tenant acme-corp --storage-config new.json", "to a bucket of its own"},
+      {"rowhouse storage move --tenant acme-corp --provisioned", "to one of this installation"}};
+
+  Command confirm =
+      named("storage confirm-move", "Remove what a move has left in the former storage", confirm_move);
+  confirm.options.insert(
+      confirm.options.begin() + 1,
+      {Option{"keep-old", "", "Leave the copies in the former storage, if it is the tenant's own"}, no_wait});
+  confirm.examples = {{"rowhouse storage confirm-move --tenant acme-corp",
+                       "the copies go, and the configuration is forgotten"}};
+  return {show, set, test, remove, move, confirm};
 }
 
 std::vector<Command> encryption_key_commands() {

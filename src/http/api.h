@@ -29,6 +29,7 @@
 #include "objects/object_links.h"
 #include "objects/object_service.h"
 #include "objects/storage_configs.h"
+#include "objects/storage_moves.h"
 #include "observe/log.h"
 #include "operations/engine.h"
 #include "secrets/rotation.h"
@@ -81,6 +82,7 @@ struct Dependencies {
   operations::Engine& operations;
   tenancy::TenantService& tenants;
   objects::StorageConfigs& storage_configs;
+  objects::StorageMoves& storage_moves;
   secrets::KeyRotation& key_rotation;
   tenancy::PackUpgrades& upgrades;
   tenancy::Linter& linter;

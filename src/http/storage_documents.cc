@@ -26,8 +26,33 @@ constexpr std::string_view kStorageSchemas = R"json({
   "last_test_at": {"type": ["string", "null"], "format": "date-time"},
   "last_test": {"oneOf": [{"$ref": "#/components/schemas/StorageTest"}, {"type": "null"}]},
   "created_at": {"type": "string", "format": "date-time"},
-  "updated_at": {"type": "string", "format": "date-time"}},
-  "required": ["provider", "origin", "config", "status", "last_test_at", "last_test", "created_at", "updated_at"]},
+  "updated_at": {"type": "string", "format": "date-time"},
+  "move": {"oneOf": [{"$ref": "#/components/schemas/StorageMove"}, {"type": "null"}],
+    "description": "A move from another storage that was not confirmed yet"}},
+  "required": ["provider", "origin", "config", "status", "last_test_at", "last_test", "created_at", "updated_at", "move"]},
+"StorageMove": {"type": "object", "properties": {
+  "state": {"type": "string", "enum": ["copying", "copied"],
+    "description": "copied: everything is in the new storage, and the move waits for its confirmation"},
+  "from": {"type": "string", "description": "Provider of the former storage"},
+  "remaining_objects": {"type": "integer", "format": "int64", "description": "Not in the new storage yet; they are readable"},
+  "remaining_bytes": {"type": "integer", "format": "int64"},
+  "open_uploads": {"type": "integer", "format": "int64", "description": "In parts, begun before the move"},
+  "operation": {"type": ["string", "null"], "format": "uuid"}},
+  "required": ["state", "from", "remaining_objects", "remaining_bytes", "open_uploads", "operation"]},
+"StorageMoveTo": {"type": "object", "description": "Where to: a storage of the tenant's own, or one that is made for it", "oneOf": [
+  {"$ref": "#/components/schemas/StorageSet"},
+  {"type": "object", "additionalProperties": false, "properties": {
+    "provider": {"type": "string", "enum": ["provisioned"]}}, "required": ["provider"]}]},
+"StorageMoveConfirm": {"type": "object", "additionalProperties": false, "properties": {
+  "old_objects": {"type": "string", "enum": ["delete", "keep"], "default": "delete",
+    "description": "The copies in the former storage. What this installation had made for the tenant goes in any case"}}},
+"StorageMoveAccepted": {"type": "object", "properties": {
+  "operation": {"type": "object", "properties": {
+    "id": {"type": "string", "format": "uuid"},
+    "kind": {"type": "string"},
+    "status": {"type": "string"}},
+    "required": ["id", "kind", "status"]}},
+  "required": ["operation"]},
 "StorageTest": {"type": "object", "description": "What became of a probe object", "properties": {
   "ok": {"type": "boolean"},
   "steps": {"type": "array", "items": {"type": "object", "properties": {
@@ -74,11 +99,22 @@ std::string_view state_name(secrets::WrappingKeyStatus::State state) {
   return "unknown";
 }
 
+json::Value move_document(const objects::MoveView& move) {
+  json::Value document;
+  document.set("state", move.state == objects::MoveView::State::copied ? "copied" : "copying");
+  document.set("from", move.from);
+  document.set("remaining_objects", move.rest.objects);
+  document.set("remaining_bytes", move.rest.bytes);
+  document.set("open_uploads", move.rest.uploads);
+  document.set("operation", text_or_null(move.operation));
+  return document;
+}
+
 }  // namespace
 
 std::string_view storage_schemas() { return kStorageSchemas; }
 
-json::Value storage_document(const objects::StorageView& view) {
+json::Value storage_document(const objects::StorageView& view, const std::optional<objects::MoveView>& move) {
   json::Value document;
   document.set("provider", view.provider);
   document.set("origin", view.origin);
@@ -88,6 +124,7 @@ json::Value storage_document(const objects::StorageView& view) {
   document.set("last_test", view.last_test_result);
   document.set("created_at", view.created_at);
   document.set("updated_at", view.updated_at);
+  document.set("move", move ? move_document(*move) : json::Value());
   return document;
 }
 
@@ -111,6 +148,41 @@ Result<objects::StorageSetting> read_storage_setting(const json::Value& body) {
   TRY_DO(reader.done());
   setting.config = std::move(config).value_or(json::Value());
   return setting;
+}
+
+Result<std::optional<objects::StorageSetting>> read_storage_move(const json::Value& body) {
+  std::optional<objects::StorageSetting> setting;
+  const json::Value* provider = body.find("provider");
+  if (provider != nullptr && *provider == json::Value("provisioned")) {
+    BodyReader reader(body);
+    std::string known;
+    reader.text("provider", known);
+    TRY_DO(reader.done());
+    return setting;
+  }
+  TRY(setting, read_storage_setting(body));
+  return setting;
+}
+
+Result<objects::OldObjects> read_move_confirmation(const json::Value& body) {
+  auto old_objects = objects::OldObjects::remove;
+  BodyReader reader(body);
+  reader.choice("old_objects", [&](const std::string& text) {
+    if (text == "keep") old_objects = objects::OldObjects::keep;
+    return text == "keep" || text == "delete" ? std::string() : std::string("must be delete or keep");
+  });
+  TRY_DO(reader.done());
+  return old_objects;
+}
+
+json::Value begun_document(const operations::Operation& operation) {
+  json::Value begun;
+  begun.set("id", operation.id.to_string());
+  begun.set("kind", operation.kind);
+  begun.set("status", operations::operation_status_name(operation.status));
+  json::Value document;
+  document.set("operation", std::move(begun));
+  return document;
 }
 
 json::Value encryption_keys_document(const secrets::RotationStatus& status) {

@@ -8,9 +8,17 @@
 namespace rowhouse::objects {
 namespace {
 
+constexpr std::uint64_t kBigPartBytes = 64U << 20;
 constexpr std::size_t kMaxPieceBytes = 1U << 20;
 
 }  // namespace
+
+std::uint64_t part_bytes_of(std::uint64_t bytes, const storage::ObjectStore& store) {
+  const std::uint64_t least = bytes / (storage::kMaxParts - 1) + 1;
+  const std::uint64_t wanted = std::max({kBigPartBytes, least, store.min_part_bytes()});
+  const std::uint64_t alignment = std::max<std::uint64_t>(store.part_alignment(), 1);
+  return (wanted + alignment - 1) / alignment * alignment;
+}
 
 Result<void> check_sha256(std::string_view expected, std::string_view found) {
   if (expected.empty() || expected == found) return {};

@@ -82,6 +82,11 @@ class BodyParts {
   crypto::Sha256 hash_;
 };
 
+// Above, providers refuse one request (5 GiB, Azure a little less), so it becomes parts.
+inline constexpr std::uint64_t kMaxOnePutBytes = std::uint64_t{4} << 30;
+// Parts of a known whole: as few as needed, never too many.
+std::uint64_t part_bytes_of(std::uint64_t bytes, const storage::ObjectStore& store);
+
 // Error: checksum_mismatch unless `expected` is "" or the same.
 Result<void> check_sha256(std::string_view expected, std::string_view found);
 

@@ -28,6 +28,7 @@ struct Object {
   std::string sha256;  // hexadecimal; "" if it came in parts and nobody said it
   std::string content_type;
   std::int64_t modified_ms = 0;
+  int store = 1;  // number of the store that it is in; see store_source.h
 };
 
 // What must hold for a write, exactly: it is looked at in the statement that makes the write count.

@@ -51,9 +51,16 @@ class Body final : public net::BodyReader {
 class OneStore final : public StoreSource {
  public:
   std::shared_ptr<storage::ObjectStore> store;
-  Task<Result<std::shared_ptr<storage::ObjectStore>>> open(const TenantContext&, CallOptions) override {
-    co_return store;
+  Task<Result<TenantStore>> open(const TenantContext& context, CallOptions options) override {
+    return open_number(context, kFirstStore, options);
   }
+  Task<Result<TenantStore>> open_number(const TenantContext&, int number, CallOptions) override {
+    TenantStore opened;
+    opened.number = number;
+    opened.store = store;
+    co_return opened;
+  }
+  void forget(const TenantContext&) override {}
 };
 
 class ObjectsTest : public tenancy::fixture::InstallationTest {

@@ -17,19 +17,29 @@ std::string after_all() {
   return text;
 }
 
-// The reservation first: without it there is no write.
+// The reservation first: without it there is no write. A write to a store that the tenant has left touches
+// the row, so that the number in it is that of just now, and reserves nothing.
 constexpr std::string_view kBegin = R"(
 WITH usage AS (
-  INSERT INTO rowhouse.object_usage AS u (bytes, objects)
-  SELECT $3::pg_catalog.int8, 1 WHERE $4::pg_catalog.int8 < 0 OR $3::pg_catalog.int8 <= $4::pg_catalog.int8
-  ON CONFLICT (tenant_id) DO UPDATE SET bytes = u.bytes + EXCLUDED.bytes, objects = u.objects + 1
+  INSERT INTO rowhouse.object_usage AS u (bytes, objects, store)
+  SELECT $3::pg_catalog.int8, 1, $11::pg_catalog.int4
+  WHERE $4::pg_catalog.int8 < 0 OR $3::pg_catalog.int8 <= $4::pg_catalog.int8
+    OR EXISTS (SELECT FROM rowhouse.object_usage)
+  ON CONFLICT (tenant_id) DO UPDATE
+    SET bytes = u.bytes + CASE WHEN u.store > $11::pg_catalog.int4 THEN 0 ELSE EXCLUDED.bytes END,
+        objects = u.objects + CASE WHEN u.store > $11::pg_catalog.int4 THEN 0 ELSE 1 END
     WHERE $4::pg_catalog.int8 < 0 OR u.bytes + EXCLUDED.bytes <= $4::pg_catalog.int8
-  RETURNING u.bytes)
-INSERT INTO rowhouse.object_writes (id, key, reserved, content_type, upload, declared, sha256, resumable, lease_until)
-SELECT $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.int8, $5::pg_catalog.text, NULLIF($6::pg_catalog.text, ''),
-       $7::pg_catalog.int8, pg_catalog.decode(NULLIF($8::pg_catalog.text, ''), 'hex'), $9::pg_catalog.bool,
-       pg_catalog.now() + $10::pg_catalog.int8 * interval '1 second'
-FROM usage RETURNING true)";
+      OR u.store > $11::pg_catalog.int4
+  RETURNING u.store),
+written AS (
+  INSERT INTO rowhouse.object_writes
+    (id, key, reserved, content_type, upload, declared, sha256, resumable, lease_until, store)
+  SELECT $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.int8, $5::pg_catalog.text,
+         NULLIF($6::pg_catalog.text, ''), $7::pg_catalog.int8,
+         pg_catalog.decode(NULLIF($8::pg_catalog.text, ''), 'hex'), $9::pg_catalog.bool,
+         pg_catalog.now() + $10::pg_catalog.int8 * interval '1 second', $11::pg_catalog.int4
+  FROM usage WHERE usage.store <= $11::pg_catalog.int4)
+SELECT usage.store <= $11::pg_catalog.int4 FROM usage)";
 
 // Locks the write, then the usage, as a commit does.
 constexpr std::string_view kGrow = R"(
@@ -52,30 +62,32 @@ WHERE id = $1::pg_catalog.text)";
 // `replaced` is how a statement learns which version it really took the place of: RETURNING shows new values
 // alone, and a look before would be too early when two commits meet.
 constexpr std::string_view kCommit = R"(
-WITH w AS (DELETE FROM rowhouse.object_writes WHERE id = $1::pg_catalog.text RETURNING id, key, reserved),
+WITH w AS (DELETE FROM rowhouse.object_writes WHERE id = $1::pg_catalog.text RETURNING id, key, reserved, store),
 parts AS (DELETE FROM rowhouse.object_parts p USING w WHERE p.write_id = w.id),
 put_any AS (
-  INSERT INTO rowhouse.objects AS o (key, version, bytes, sha256, content_type, modified)
+  INSERT INTO rowhouse.objects AS o (key, version, bytes, sha256, content_type, modified, store)
   SELECT w.key, w.id, $2::pg_catalog.int8, pg_catalog.decode(NULLIF($3::pg_catalog.text, ''), 'hex'),
-         $4::pg_catalog.text, pg_catalog.now() FROM w WHERE $5::pg_catalog.text <> 'version'
+         $4::pg_catalog.text, pg_catalog.now(), w.store FROM w WHERE $5::pg_catalog.text <> 'version'
   ON CONFLICT (tenant_id, key) DO UPDATE
     SET version = EXCLUDED.version, bytes = EXCLUDED.bytes, sha256 = EXCLUDED.sha256,
         content_type = EXCLUDED.content_type, modified = EXCLUDED.modified, replaced = o.version,
-        replaced_bytes = o.bytes
+        replaced_bytes = o.bytes, store = EXCLUDED.store, replaced_store = o.store
     WHERE $5::pg_catalog.text = 'none'
-  RETURNING o.modified, o.replaced, o.replaced_bytes),
+  RETURNING o.modified, o.replaced, o.replaced_bytes, o.replaced_store),
 put_version AS (
   UPDATE rowhouse.objects o
   SET version = w.id, bytes = $2::pg_catalog.int8, sha256 = pg_catalog.decode(NULLIF($3::pg_catalog.text, ''), 'hex'),
-      content_type = $4::pg_catalog.text, modified = pg_catalog.now(), replaced = o.version, replaced_bytes = o.bytes
+      content_type = $4::pg_catalog.text, modified = pg_catalog.now(), replaced = o.version, replaced_bytes = o.bytes,
+      store = w.store, replaced_store = o.store
   FROM w WHERE o.key = w.key AND o.version = $6::pg_catalog.text AND $5::pg_catalog.text = 'version'
-  RETURNING o.modified, o.replaced, o.replaced_bytes),
+  RETURNING o.modified, o.replaced, o.replaced_bytes, o.replaced_store),
 put AS (SELECT * FROM put_any UNION ALL SELECT * FROM put_version),
 garbage AS (
-  INSERT INTO rowhouse.object_garbage (store_key, due)
-  SELECT w.key || '~' || COALESCE(p.replaced, w.id), pg_catalog.now() + interval '1 minute'
+  INSERT INTO rowhouse.object_garbage (store_key, store, due)
+  SELECT w.key || '~' || COALESCE(p.replaced, w.id), COALESCE(p.replaced_store, w.store),
+         pg_catalog.now() + interval '1 minute'
   FROM w LEFT JOIN put p ON true WHERE p.modified IS NULL OR p.replaced IS NOT NULL
-  ON CONFLICT DO NOTHING RETURNING store_key),
+  ON CONFLICT (tenant_id, store, store_key) DO UPDATE SET due = EXCLUDED.due RETURNING store_key, store),
 change AS (
   SELECT CASE WHEN p.modified IS NULL THEN 0 ELSE $2::pg_catalog.int8 - COALESCE(p.replaced_bytes, 0) END
            - w.reserved AS bytes,
@@ -85,26 +97,26 @@ usage AS (
   UPDATE rowhouse.object_usage u SET bytes = u.bytes + c.bytes, objects = u.objects + c.objects
   FROM change c WHERE c.bytes <> 0 OR c.objects <> 0)
 SELECT p.modified IS NOT NULL, p.replaced IS NOT NULL,
-       (pg_catalog.date_part('epoch', p.modified) * 1000)::pg_catalog.int8, (SELECT g.store_key FROM garbage g)
-FROM w LEFT JOIN put p ON true)";
+       (pg_catalog.date_part('epoch', p.modified) * 1000)::pg_catalog.int8, g.store_key, g.store
+FROM w LEFT JOIN put p ON true LEFT JOIN garbage g ON true)";
 
 // Once more after a while: a store may end what a connection that broke had begun.
 constexpr std::string_view kAbandon = R"(
-WITH w AS (DELETE FROM rowhouse.object_writes WHERE id = $1::pg_catalog.text RETURNING id, key, reserved, upload),
+WITH w AS (DELETE FROM rowhouse.object_writes WHERE id = $1::pg_catalog.text RETURNING id, key, reserved, upload, store),
 parts AS (DELETE FROM rowhouse.object_parts p USING w WHERE p.write_id = w.id),
 garbage AS (
-  INSERT INTO rowhouse.object_garbage (store_key, upload, again_at)
-  SELECT w.key || '~' || w.id, w.upload, pg_catalog.now() + interval '10 minutes' FROM w ON CONFLICT DO NOTHING)
+  INSERT INTO rowhouse.object_garbage (store_key, store, upload, again_at)
+  SELECT w.key || '~' || w.id, w.store, w.upload, pg_catalog.now() + interval '10 minutes' FROM w ON CONFLICT DO NOTHING)
 UPDATE rowhouse.object_usage u SET bytes = u.bytes - w.reserved, objects = u.objects - 1 FROM w)";
 
 constexpr std::string_view kFind = R"(
 SELECT key, version, bytes, pg_catalog.encode(sha256, 'hex'), content_type,
-       (pg_catalog.date_part('epoch', modified) * 1000)::pg_catalog.int8
+       (pg_catalog.date_part('epoch', modified) * 1000)::pg_catalog.int8, store
 FROM rowhouse.objects WHERE key = $1::pg_catalog.text)";
 
 constexpr std::string_view kList = R"(
 SELECT key, version, bytes, pg_catalog.encode(sha256, 'hex'), content_type,
-       (pg_catalog.date_part('epoch', modified) * 1000)::pg_catalog.int8
+       (pg_catalog.date_part('epoch', modified) * 1000)::pg_catalog.int8, store
 FROM rowhouse.objects WHERE key >= $1::pg_catalog.text AND key < $2::pg_catalog.text ORDER BY key
 LIMIT $3::pg_catalog.int4)";
 
@@ -114,20 +126,20 @@ constexpr std::string_view kListGrouped = R"(
 WITH RECURSIVE page AS (
   SELECT f.*, g.at, CASE WHEN g.at > 0 THEN pg_catalog.left(f.key, $4::pg_catalog.int4 + g.at - 1) || '0'
                          ELSE f.key || pg_catalog.chr(1) END AS next, 1 AS n
-  FROM (SELECT o.key, o.version, o.bytes, o.sha256, o.content_type, o.modified FROM rowhouse.objects o
+  FROM (SELECT o.key, o.version, o.bytes, o.sha256, o.content_type, o.modified, o.store FROM rowhouse.objects o
         WHERE o.key >= $1::pg_catalog.text AND o.key < $2::pg_catalog.text ORDER BY o.key LIMIT 1) f
   CROSS JOIN LATERAL (SELECT pg_catalog.strpos(pg_catalog.substr(f.key, $4::pg_catalog.int4 + 1), '/') AS at) g
   UNION ALL
   SELECT f.*, g.at, CASE WHEN g.at > 0 THEN pg_catalog.left(f.key, $4::pg_catalog.int4 + g.at - 1) || '0'
                          ELSE f.key || pg_catalog.chr(1) END, page.n + 1
   FROM page
-  CROSS JOIN LATERAL (SELECT o.key, o.version, o.bytes, o.sha256, o.content_type, o.modified FROM rowhouse.objects o
+  CROSS JOIN LATERAL (SELECT o.key, o.version, o.bytes, o.sha256, o.content_type, o.modified, o.store FROM rowhouse.objects o
         WHERE o.key >= page.next AND o.key < $2::pg_catalog.text ORDER BY o.key LIMIT 1) f
   CROSS JOIN LATERAL (SELECT pg_catalog.strpos(pg_catalog.substr(f.key, $4::pg_catalog.int4 + 1), '/') AS at) g
   WHERE page.n < $3::pg_catalog.int4)
 SELECT CASE WHEN at > 0 THEN pg_catalog.left(key, $4::pg_catalog.int4 + at) ELSE key END, version, bytes,
        pg_catalog.encode(sha256, 'hex'), content_type, (pg_catalog.date_part('epoch', modified) * 1000)::pg_catalog.int8,
-       at > 0
+       store, at > 0
 FROM page ORDER BY n)";
 
 constexpr std::string_view kUsage = R"(
@@ -143,16 +155,16 @@ WITH doomed AS (
   WHERE o.key IN (SELECT j.value FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) j)
     AND ($2::pg_catalog.text = '' OR o.version = $2::pg_catalog.text)
   ORDER BY o.key FOR UPDATE),
-gone AS (DELETE FROM rowhouse.objects o USING doomed d WHERE o.key = d.key RETURNING o.key, o.version, o.bytes),
+gone AS (DELETE FROM rowhouse.objects o USING doomed d WHERE o.key = d.key RETURNING o.key, o.version, o.bytes, o.store),
 garbage AS (
-  INSERT INTO rowhouse.object_garbage (store_key, due)
-  SELECT g.key || '~' || g.version, pg_catalog.now() + interval '1 minute' FROM gone g
-  ON CONFLICT DO NOTHING RETURNING store_key),
+  INSERT INTO rowhouse.object_garbage (store_key, store, due)
+  SELECT g.key || '~' || g.version, g.store, pg_catalog.now() + interval '1 minute' FROM gone g
+  ON CONFLICT (tenant_id, store, store_key) DO UPDATE SET due = EXCLUDED.due RETURNING store_key, store),
 usage AS (
   UPDATE rowhouse.object_usage u SET bytes = u.bytes - d.bytes, objects = u.objects - d.objects
   FROM (SELECT pg_catalog.sum(g.bytes)::pg_catalog.int8 AS bytes, pg_catalog.count(*) AS objects FROM gone g) d
   WHERE d.objects > 0)
-SELECT store_key FROM garbage)";
+SELECT store_key, store FROM garbage)";
 
 std::uint64_t number(const pg::Rows& rows, std::size_t row, std::size_t column) {
   return static_cast<std::uint64_t>(parse_int64(rows.text(row, column)).value_or(0));
@@ -166,6 +178,7 @@ Object object_of(const pg::Rows& rows, std::size_t row) {
   object.sha256 = rows.text(row, 3);
   object.content_type = rows.text(row, 4);
   object.modified_ms = static_cast<std::int64_t>(number(rows, row, 5));
+  object.store = static_cast<int>(number(rows, row, 6));
   return object;
 }
 
@@ -206,8 +219,8 @@ Task<Result<pg::Rows>> ObjectRows::run(const Context& context, std::string_view 
   co_return co_await database_.run(context, statement, options);
 }
 
-Task<Result<bool>> ObjectRows::begin(const Context& context, NewWrite write, std::int64_t limit,
-                                     CallOptions options) {
+Task<Result<ObjectRows::Begun>> ObjectRows::begin(const Context& context, NewWrite write, std::int64_t limit,
+                                                  CallOptions options) {
   pg::Params params;
   params.emplace_back(std::move(write.id));
   params.emplace_back(std::move(write.key));
@@ -220,8 +233,10 @@ Task<Result<bool>> ObjectRows::begin(const Context& context, NewWrite write, std
   params.emplace_back(std::move(write.sha256));
   params.emplace_back(write.kind == NewWrite::Kind::resumable ? "true" : "false");
   params.emplace_back(std::to_string(write.lease_s));
+  params.emplace_back(std::to_string(write.store));
   CO_TRY(const auto rows, co_await run(context, kBegin, std::move(params), pg::Access::write, options));
-  co_return rows.size() == 1;
+  if (rows.size() == 0) co_return Begun::over_limit;
+  co_return rows.text(0, 0) == "t" ? Begun::reserved : Begun::left;
 }
 
 Task<Result<ObjectRows::Growth>> ObjectRows::grow(const Context& context, std::string id, std::uint64_t more,
@@ -268,6 +283,7 @@ Task<Result<Committed>> ObjectRows::commit(const Context& context, std::string i
   if (rows.size() == 0) co_return committed;
   using Outcome = Committed::Outcome;
   committed.garbage = rows.text(0, 3);
+  committed.garbage_store = static_cast<int>(number(rows, 0, 4));
   committed.modified_ms = static_cast<std::int64_t>(number(rows, 0, 2));
   const bool replaced = rows.text(0, 1) == "t";
   committed.outcome = replaced ? Outcome::replaced : Outcome::created;
@@ -305,7 +321,7 @@ Task<Result<ObjectPage>> ObjectRows::list(const Context& context, ListObjects re
   ObjectPage page;
   const std::size_t count = std::min(rows.size(), static_cast<std::size_t>(request.limit));
   for (std::size_t row = 0; row < count; ++row) {
-    if (grouped && rows.text(row, 6) == "t") {
+    if (grouped && rows.text(row, 7) == "t") {
       page.folders.emplace_back(rows.text(row, 0));
     } else {
       page.objects.push_back(object_of(rows, row));
@@ -313,7 +329,7 @@ Task<Result<ObjectPage>> ObjectRows::list(const Context& context, ListObjects re
   }
   if (rows.size() > count) {
     std::string next(rows.text(count - 1, 0));
-    const bool folder = grouped && rows.text(count - 1, 6) == "t";
+    const bool folder = grouped && rows.text(count - 1, 7) == "t";
     if (folder) {
       next.back() = '0';
     } else {
@@ -333,17 +349,22 @@ Task<Result<Usage>> ObjectRows::usage(const Context& context, CallOptions option
   co_return usage;
 }
 
-Task<Result<std::vector<std::string>>> ObjectRows::remove(const Context& context,
-                                                          std::vector<std::string> keys, std::string version,
-                                                          CallOptions options) {
+Task<Result<std::vector<GarbageRow>>> ObjectRows::remove(const Context& context,
+                                                         std::vector<std::string> keys, std::string version,
+                                                         CallOptions options) {
   json::Array list;
   for (std::string& key : keys) list.emplace_back(std::move(key));
   pg::Params params;
   params.emplace_back(json::serialize(json::Value(std::move(list))));
   params.emplace_back(std::move(version));
   CO_TRY(const auto rows, co_await run(context, kRemove, std::move(params), pg::Access::write, options));
-  std::vector<std::string> garbage;
-  for (std::size_t row = 0; row < rows.size(); ++row) garbage.emplace_back(rows.text(row, 0));
+  std::vector<GarbageRow> garbage;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    GarbageRow piece;
+    piece.store_key = rows.text(row, 0);
+    piece.store = static_cast<int>(number(rows, row, 1));
+    garbage.push_back(std::move(piece));
+  }
   co_return garbage;
 }
 

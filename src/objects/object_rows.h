@@ -20,6 +20,7 @@ std::string store_key(std::string_view key, std::string_view version);
 
 struct NewWrite {
   std::string id;  // becomes the version
+  int store = 1;   // number of the store that it goes to
   std::string key;
   std::string content_type = kDefaultContentType;
   std::uint64_t reserved = 0;
@@ -40,10 +41,12 @@ struct Committed {
   enum class Outcome { created, replaced, condition_failed, write_gone } outcome = Outcome::write_gone;
   std::int64_t modified_ms = 0;
   std::string garbage;  // store key that is to be removed now; "" if none
+  int garbage_store = 1;
 };
 
 struct WriteRow {
   Upload upload;  // without parts
+  int store = 1;
   std::string store_upload;
   std::string sha256;
 };
@@ -53,6 +56,7 @@ struct PartRow {
 };
 
 struct GarbageRow {
+  int store = 1;  // number of the store that it is in
   std::string store_key;
   std::string upload;  // "" if none
 };
@@ -62,8 +66,9 @@ class ObjectRows {
   using Context = identity::TenantContext;
   explicit ObjectRows(session::TenantDatabase& database) : database_(database) {}
 
-  // Reserves; false if the limit forbids it.
-  Task<Result<bool>> begin(const Context& context, NewWrite write, std::int64_t limit, CallOptions options);
+  // Reserves. `left`: the tenant has moved away from the store; open its present one.
+  enum class Begun { reserved, over_limit, left };
+  Task<Result<Begun>> begin(const Context& context, NewWrite write, std::int64_t limit, CallOptions options);
   // `more` bytes for a write under way. Errors: not_found (the write is gone).
   enum class Growth { done, over_limit };
   Task<Result<Growth>> grow(const Context& context, std::string id, std::uint64_t more, std::int64_t limit,
@@ -82,9 +87,9 @@ class ObjectRows {
   Task<Result<std::optional<Object>>> find(const Context& context, std::string key, CallOptions options);
   Task<Result<ObjectPage>> list(const Context& context, ListObjects request, CallOptions options);
   Task<Result<Usage>> usage(const Context& context, CallOptions options);
-  // The store keys of what was removed; `version`: only that one, "" for whatever is there (one key alone).
-  Task<Result<std::vector<std::string>>> remove(const Context& context, std::vector<std::string> keys,
-                                                std::string version, CallOptions options);
+  // What was removed; `version`: only that one, "" for whatever is there (one key alone).
+  Task<Result<std::vector<GarbageRow>>> remove(const Context& context, std::vector<std::string> keys,
+                                               std::string version, CallOptions options);
 
   // Resumable uploads. A part's bytes are reserved before it is sent.
   Task<Result<std::optional<WriteRow>>> find_upload(const Context& context, std::string id,
@@ -99,9 +104,9 @@ class ObjectRows {
   // Gives up writes whose lease has ended; how many.
   Task<Result<std::size_t>> give_up_dead(const Context& context, CallOptions options);
   Task<Result<std::vector<GarbageRow>>> due_garbage(const Context& context, CallOptions options);
-  Task<Result<void>> forget_garbage(const Context& context, std::vector<std::string> store_keys,
+  Task<Result<void>> forget_garbage(const Context& context, int store, std::vector<std::string> store_keys,
                                     CallOptions options);
-  Task<Result<void>> postpone_garbage(const Context& context, std::vector<std::string> store_keys,
+  Task<Result<void>> postpone_garbage(const Context& context, int store, std::vector<std::string> store_keys,
                                       CallOptions options);
   struct Chores {
     bool dead_writes = false, garbage = false, later = false;

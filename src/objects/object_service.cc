@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "objects/store_transfer.h"
 #include "objects/write_lease.h"
 
 namespace rowhouse::objects {
@@ -62,7 +63,8 @@ Task<Result<Object>> ObjectService::stat(const Context& context, std::string key
 Task<Result<OpenObject>> ObjectService::open(const Context& context, Object object,
                                              std::optional<storage::ByteRange> range, CallOptions options) {
   OpenObject opened;
-  CO_TRY(opened.store, co_await stores_.open(context, options));
+  CO_TRY(auto found, co_await stores_.open_number(context, object.store, options));
+  opened.store = std::move(found.store);
   std::string name = store_key(object.key, object.version);
   CO_TRY(opened.download, co_await opened.store->get(std::move(name), range, options));
   opened.object = std::move(object);
@@ -93,14 +95,14 @@ Task<Result<void>> ObjectService::remove(const Context& context, std::string key
   const bool conditional = !version.empty();
   std::vector<std::string> keys;
   keys.push_back(key);
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY_DO(co_await stores_.open(context, options));  // says so where there is none
   CO_TRY(auto garbage, co_await rows_.remove(context, std::move(keys), std::move(version), options));
   if (garbage.empty() && conditional) {
     CO_TRY(const auto found, co_await rows_.find(context, std::move(key), options));
     if (found) co_return condition_failed();
   }
   if (garbage.empty()) co_return no_object();
-  writes_.remove_soon(context, store, std::move(garbage));
+  writes_.remove_soon(context, std::move(garbage));
   co_return Result<void>();
 }
 
@@ -112,10 +114,10 @@ Task<Result<std::size_t>> ObjectService::remove_many(const Context& context, std
     Error error = fault_of(("/keys/" + std::to_string(i)).c_str(), "is no key of an object");
     co_return error;
   }
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY_DO(co_await stores_.open(context, options));
   CO_TRY(auto garbage, co_await rows_.remove(context, std::move(keys), std::string(), options));
   const std::size_t count = garbage.size();
-  if (count > 0) writes_.remove_soon(context, store, std::move(garbage));
+  if (count > 0) writes_.remove_soon(context, std::move(garbage));
   co_return count;
 }
 
@@ -127,7 +129,7 @@ Task<Result<StoredObject>> ObjectService::copy(const Context& context, std::stri
   object.content_type = source.content_type;
   object.condition = std::move(condition);
   CO_TRY_DO(co_await check_early(context, object, options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(TenantStore store, co_await stores_.open(context, options));
   NewWrite write;
   write.id = writes_.new_version();
   write.key = object.key;
@@ -135,13 +137,12 @@ Task<Result<StoredObject>> ObjectService::copy(const Context& context, std::stri
   write.reserved = source.bytes;
   write.lease_s = kLeaseTime.count();
   const std::string id = write.id;
-  CO_TRY_DO(co_await writes_.begin(context, std::move(write), options));
+  CO_TRY_DO(co_await writes_.begin(context, store, std::move(write), options));
   WriteLease lease(executor_, options, [this, &context, &id](CallOptions renewal) {
     return rows_.renew(context, id, kLeaseTime.count(), renewal);
   });
-  std::string old_name = store_key(source.key, source.version);
-  std::string new_name = store_key(object.key, id);
-  auto copied = co_await store->copy(std::move(old_name), std::move(new_name), lease.options());
+  std::string name = store_key(object.key, id);
+  auto copied = co_await copy_bytes(context, source, store, std::move(name), id, lease.options());
   co_await lease.stop();
   Content content;
   content.bytes = source.bytes;
@@ -152,12 +153,36 @@ Task<Result<StoredObject>> ObjectService::copy(const Context& context, std::stri
   co_return co_await finish(context, store, id, std::move(object), std::move(done), options);
 }
 
+// Within one store by the provider; from the store that the tenant is leaving, through here.
+Task<Result<void>> ObjectService::copy_bytes(const Context& context, Object source, Store target,
+                                             std::string name, std::string id, CallOptions options) {
+  std::string old_name = store_key(source.key, source.version);
+  if (source.store == target.number) {
+    CO_TRY_DO(co_await target.store->copy(std::move(old_name), std::move(name), options));
+    co_return Result<void>();
+  }
+  CO_TRY(auto former, co_await stores_.open_number(context, source.store, options));
+  StoreTransfer transfer;
+  transfer.from = std::move(former.store);
+  transfer.from_key = std::move(old_name);
+  transfer.to = std::move(target.store);
+  transfer.to_key = std::move(name);
+  transfer.bytes = source.bytes;
+  transfer.sha256 = source.sha256;
+  transfer.content_type = source.content_type;
+  transfer.note_upload = [this, &context, &id, options](std::string upload) {
+    return rows_.set_upload(context, id, std::move(upload), options);
+  };
+  CO_TRY_DO(co_await run_transfer(std::move(transfer), options));
+  co_return Result<void>();
+}
+
 Task<Result<std::optional<std::string>>> ObjectService::provider_link(const Context& context, std::string key,
                                                                       std::int64_t expires_in_s,
                                                                       std::string download_name,
                                                                       CallOptions options) {
   CO_TRY(const Object object, co_await stat(context, std::move(key), options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(const TenantStore opened, co_await stores_.open_number(context, object.store, options));
   storage::LinkRequest request;
   request.key = store_key(object.key, object.version);
   request.expires_in_s = expires_in_s;
@@ -165,7 +190,7 @@ Task<Result<std::optional<std::string>>> ObjectService::provider_link(const Cont
   const std::size_t slash = object.key.rfind('/');
   request.download_name = object.key.substr(slash == std::string::npos ? 0 : slash + 1);
   if (!download_name.empty()) request.download_name = std::move(download_name);
-  co_return store->sign_link(request);
+  co_return opened.store->sign_link(request);
 }
 
 }  // namespace rowhouse::objects

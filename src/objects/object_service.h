@@ -76,6 +76,8 @@ class ObjectService {
   Task<Result<Content>> send_unknown(const Context& context, Store store, std::string id, NewObject object,
                                      std::string first, BodyParts& parts, std::size_t part_bytes,
                                      CallOptions options);
+  Task<Result<void>> copy_bytes(const Context& context, Object source, Store target, std::string name,
+                                std::string id, CallOptions options);
   Task<Result<StoredObject>> finish(const Context& context, Store store, std::string id, NewObject object,
                                     Result<Content> content, CallOptions options);
 

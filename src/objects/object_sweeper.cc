@@ -14,7 +14,8 @@ constexpr std::chrono::milliseconds kLater = std::chrono::hours(1);
 constexpr std::chrono::milliseconds kBetweenTenants{20};
 constexpr std::chrono::milliseconds kTenantTimeout{60'000};
 
-constexpr std::string_view kTenants = "SELECT tenant_id FROM platform.tenant_storage_configs ORDER BY 1";
+constexpr std::string_view kTenants =
+    "SELECT DISTINCT tenant_id FROM platform.tenant_storage_configs ORDER BY 1";
 
 }  // namespace
 

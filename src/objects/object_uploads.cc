@@ -79,7 +79,7 @@ Task<Result<WriteRow>> ObjectUploads::row_of(const Context& context, std::string
 Task<Result<BegunUpload>> ObjectUploads::begin(const Context& context, NewObject object,
                                                std::optional<std::uint64_t> declared, CallOptions options) {
   CO_TRY_DO(check_new_object(object));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(TenantStore store, co_await stores_.open(context, options));
   NewWrite write;
   write.id = writes_.new_version();
   write.key = object.key;
@@ -90,11 +90,11 @@ Task<Result<BegunUpload>> ObjectUploads::begin(const Context& context, NewObject
   write.kind = NewWrite::Kind::resumable;
   write.lease_s = upload_life_s();
   const std::string id = write.id;
-  CO_TRY_DO(co_await writes_.begin(context, std::move(write), options));
+  CO_TRY_DO(co_await writes_.begin(context, store, std::move(write), options));
   storage::PutOptions put_options;
   put_options.content_type = object.content_type;
   std::string name = store_key(object.key, id);
-  auto upload = co_await store->begin_upload(std::move(name), std::move(put_options), options);
+  auto upload = co_await store.store->begin_upload(std::move(name), std::move(put_options), options);
   Result<void> kept;
   if (upload.ok()) {
     kept = co_await rows_.set_upload(context, id, *upload, options);
@@ -102,7 +102,7 @@ Task<Result<BegunUpload>> ObjectUploads::begin(const Context& context, NewObject
     kept = std::move(upload).error();
   }
   if (!kept.ok()) {
-    co_await writes_.abandon(context, store, id);
+    co_await writes_.abandon(context, id);
     co_return std::move(kept).error();
   }
   co_return co_await find(context, id, options);
@@ -110,10 +110,10 @@ Task<Result<BegunUpload>> ObjectUploads::begin(const Context& context, NewObject
 
 Task<Result<BegunUpload>> ObjectUploads::find(const Context& context, std::string id, CallOptions options) {
   CO_TRY(auto row, co_await row_of(context, id, options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(const TenantStore store, co_await stores_.open_number(context, row.store, options));
   CO_TRY(auto parts, co_await rows_.parts(context, std::move(id), options));
   BegunUpload found;
-  found.rules = rules_of(*store);
+  found.rules = rules_of(*store.store);
   found.upload = std::move(row.upload);
   for (PartRow& part : parts) found.upload.parts.push_back(std::move(part.part));
   co_return found;
@@ -131,7 +131,7 @@ Task<Result<UploadPart>> ObjectUploads::put_part(const Context& context, std::st
   }
   if (part.bytes == 0) co_return Error(ErrorCode::invalid_parameter, "a part has at least one byte");
   CO_TRY(const auto row, co_await row_of(context, id, options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(const TenantStore store, co_await stores_.open_number(context, row.store, options));
   const std::int64_t limit = storage_limit(context.plan());
   CO_TRY(const auto place, co_await rows_.reserve_part(context, id, part, limit, upload_life_s(), options));
   using Place = ObjectRows::PartPlace;
@@ -142,8 +142,8 @@ Task<Result<UploadPart>> ObjectUploads::put_part(const Context& context, std::st
   }
   CheckedBody source(body, part.bytes, part.sha256);
   std::string name = store_key(row.upload.key, id);
-  CO_TRY(auto stored, co_await store->put_part(std::move(name), row.store_upload, part.number, part.bytes,
-                                               source, options));
+  CO_TRY(auto stored, co_await store.store->put_part(std::move(name), row.store_upload, part.number,
+                                                     part.bytes, source, options));
   part.sha256 = source.sha256();
   PartRow arrived;
   arrived.part = part;
@@ -168,9 +168,9 @@ Task<Result<storage::ObjectInfo>> ObjectUploads::complete_in_store(storage::Obje
 Task<Result<StoredObject>> ObjectUploads::complete(const Context& context, std::string id, std::string sha256,
                                                    WriteCondition condition, CallOptions options) {
   CO_TRY(const auto row, co_await row_of(context, id, options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
+  CO_TRY(const TenantStore store, co_await stores_.open_number(context, row.store, options));
   CO_TRY(const auto arrived, co_await rows_.parts(context, id, options));
-  const PartRules rules = rules_of(*store);
+  const PartRules rules = rules_of(*store.store);
   CO_TRY(const std::uint64_t bytes, check_parts(arrived, row, rules));
   std::vector<storage::Part> parts;
   for (const PartRow& part : arrived) {
@@ -180,33 +180,33 @@ Task<Result<StoredObject>> ObjectUploads::complete(const Context& context, std::
     known.bytes = part.part.bytes;
     parts.push_back(std::move(known));
   }
-  CO_TRY(const auto info, co_await complete_in_store(*store, row, std::move(parts), bytes, options));
+  CO_TRY(const auto info, co_await complete_in_store(*store.store, row, std::move(parts), bytes, options));
   ObjectWrites::Finished finished;
   finished.content.sha256 = info.sha256;
   if (sha256.empty()) sha256 = row.sha256;
   if (!sha256.empty()) {
     if (finished.content.sha256.empty()) {
       std::string name = store_key(row.upload.key, id);
-      CO_TRY(finished.content.sha256, co_await read_sha256(*store, std::move(name), options));
+      CO_TRY(finished.content.sha256, co_await read_sha256(*store.store, std::move(name), options));
     }
     auto same = check_sha256(sha256, finished.content.sha256);
     if (!same.ok()) {
-      co_await writes_.abandon(context, store, std::move(id));
+      co_await writes_.abandon(context, std::move(id));
       co_return std::move(same).error();
     }
   }
   finished.id = id;
+  finished.store = row.store;
   finished.key = row.upload.key;
   finished.content.bytes = bytes;
   finished.content.content_type = row.upload.content_type;
   finished.condition = std::move(condition);
-  co_return co_await writes_.commit(context, store, std::move(finished), options);
+  co_return co_await writes_.commit(context, std::move(finished), options);
 }
 
 Task<Result<void>> ObjectUploads::abort(const Context& context, std::string id, CallOptions options) {
   CO_TRY_DO(co_await row_of(context, id, options));
-  CO_TRY(const auto store, co_await stores_.open(context, options));
-  co_await writes_.abandon(context, store, std::move(id));
+  co_await writes_.abandon(context, std::move(id));
   co_return Result<void>();
 }
 

@@ -234,7 +234,7 @@ TEST_F(ObjectsPg, AWriteThatWasGivenUpDoesNotCount) {
   write.reserved = 10;
   write.lease_s = 60;
   ObjectRows rows(*database_);
-  ASSERT_TRUE(run(rows.begin(acme, write, -1, patient())).value());
+  ASSERT_EQ(run(rows.begin(acme, write, -1, patient())).value(), ObjectRows::Begun::reserved);
   as_superuser(acme,
                "UPDATE rowhouse.object_writes SET started = now() - interval '1 hour', lease_until = now() - "
                "interval '1 second'");

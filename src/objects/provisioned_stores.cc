@@ -9,13 +9,22 @@
 namespace rowhouse::objects {
 namespace {
 
-constexpr std::uint64_t kBytesPerMegabyte = 1'000'000;
-
 // No row when the tenant has a storage that it brought along, or is gone.
 constexpr std::string_view kKeepSql = R"(
-INSERT INTO platform.tenant_storage_configs (tenant_id, provider, sealed, origin, status)
-SELECT id, $2::text, $3::bytea, 'provisioned', 'working' FROM platform.tenants WHERE id = $1::uuid
-ON CONFLICT (tenant_id) DO UPDATE SET provider = EXCLUDED.provider, sealed = EXCLUDED.sealed,
+INSERT INTO platform.tenant_storage_configs (tenant_id, store, provider, sealed, origin, status)
+SELECT id, platform.next_store(id), $2::text, $3::bytea, 'provisioned', 'working'
+FROM platform.tenants WHERE id = $1::uuid
+ON CONFLICT (tenant_id) WHERE active DO UPDATE SET provider = EXCLUDED.provider, sealed = EXCLUDED.sealed,
+  version = tenant_storage_configs.version + 1
+WHERE tenant_storage_configs.origin = 'provisioned'
+RETURNING tenant_id)";
+
+// The same, as the target of a move.
+constexpr std::string_view kKeepTargetSql = R"(
+INSERT INTO platform.tenant_storage_configs (tenant_id, store, active, provider, sealed, origin, status)
+SELECT id, $4::integer, false, $2::text, $3::bytea, 'provisioned', 'working'
+FROM platform.tenants WHERE id = $1::uuid
+ON CONFLICT (tenant_id, store) DO UPDATE SET provider = EXCLUDED.provider, sealed = EXCLUDED.sealed,
   version = tenant_storage_configs.version + 1
 WHERE tenant_storage_configs.origin = 'provisioned'
 RETURNING tenant_id)";
@@ -28,19 +37,17 @@ SELECT FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid AND origi
 
 }  // namespace
 
-std::uint64_t storage_quota_of(const tenancy::Tenant& tenant) {
-  const tenancy::Plan* plan = tenant.plan();
-  if (plan == nullptr) return 0;
-  const auto bytes_of = [plan](const char* limit, std::uint64_t unit) -> std::optional<std::uint64_t> {
-    const auto found = plan->limits.find(limit);
-    if (found == plan->limits.end()) return std::nullopt;
-    return found->second > 0 ? static_cast<std::uint64_t>(found->second) * unit : 0;
-  };
-  const auto bytes = bytes_of("storage_bytes", 1);
-  return bytes ? *bytes : bytes_of("storage_mb", kBytesPerMegabyte).value_or(0);
+Task<Result<void>> ProvisionedStores::make(Uuid tenant, std::uint64_t quota_bytes, CallOptions options) {
+  return make_as(tenant, std::nullopt, quota_bytes, options);
 }
 
-Task<Result<void>> ProvisionedStores::make(Uuid tenant, std::uint64_t quota_bytes, CallOptions options) {
+Task<Result<void>> ProvisionedStores::make_target(Uuid tenant, int number, std::uint64_t quota_bytes,
+                                                  CallOptions options) {
+  return make_as(tenant, number, quota_bytes, options);
+}
+
+Task<Result<void>> ProvisionedStores::make_as(Uuid tenant, std::optional<int> number,
+                                              std::uint64_t quota_bytes, CallOptions options) {
   if (admin_ == nullptr) {
     co_return Error(ErrorCode::storage_not_configured,
                     "this installation provisions no storage (storage_provisioned)");
@@ -54,7 +61,9 @@ Task<Result<void>> ProvisionedStores::make(Uuid tenant, std::uint64_t quota_byte
   params.emplace_back(tenant.to_string());
   params.emplace_back(std::move(made.provider));
   params.emplace_back(secrets::bytea_text(sealed));
-  const pg::Statement keep(std::string(kKeepSql), std::move(params), pg::Access::write);
+  if (number) params.emplace_back(std::to_string(*number));
+  const pg::Statement keep(std::string(number ? kKeepTargetSql : kKeepSql), std::move(params),
+                           pg::Access::write);
   CO_TRY(const auto kept, co_await platform_.run(nullptr, keep, options));
   if (kept.size() == 0) {
     co_return Error(ErrorCode::conflict, "the tenant has another storage, or is being removed");

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/call.h"
 #include "base/result.h"
@@ -14,12 +15,8 @@
 #include "pg/pool.h"
 #include "secrets/tenant_secrets.h"
 #include "storage/admin.h"
-#include "tenancy/tenant.h"
 
 namespace rowhouse::objects {
-
-// The plan's storage limit in bytes; 0 = none. `storage_bytes` if the plan has it, else `storage_mb` (10^6).
-std::uint64_t storage_quota_of(const tenancy::Tenant& tenant);
 
 class ProvisionedStores {
  public:
@@ -31,11 +28,15 @@ class ProvisionedStores {
   bool available() const { return admin_ != nullptr; }
   // A storage of its own for a tenant that has none. Error conflict: it has brought its own by now.
   Task<Result<void>> make(Uuid tenant, std::uint64_t quota_bytes, CallOptions options);
+  // The same as the target of a move, under this number; see storage_moves.h.
+  Task<Result<void>> make_target(Uuid tenant, int number, std::uint64_t quota_bytes, CallOptions options);
   // With everything in it. Storage that a tenant brought along is left alone. Error storage_not_configured:
   // there is some, and this server no longer knows how to remove it.
   Task<Result<void>> remove(Uuid tenant, CallOptions options);
 
  private:
+  Task<Result<void>> make_as(Uuid tenant, std::optional<int> number, std::uint64_t quota_bytes,
+                             CallOptions options);
   Task<Result<bool>> has_store(Uuid tenant, CallOptions options);
 
   pg::Pool& platform_;

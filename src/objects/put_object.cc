@@ -13,21 +13,7 @@ namespace {
 // Up to here a body is read before anything is reserved: a slow client holds no reservation then, and the
 // checksum is known before the store is asked.
 constexpr std::uint64_t kInMemoryBytes = 256U << 10;
-// Above, providers refuse one request (5 GiB, Azure a little less), so it becomes parts.
-constexpr std::uint64_t kMaxOnePutBytes = std::uint64_t{4} << 30;
-constexpr std::uint64_t kStepBytes = 8U << 20;
-constexpr std::uint64_t kBigPartBytes = 64U << 20;
-
-std::uint64_t rounded_up(std::uint64_t bytes, std::uint64_t alignment) {
-  return alignment < 2 ? bytes : (bytes + alignment - 1) / alignment * alignment;
-}
-
-// Parts of a known whole: as few as needed, never too many.
-std::uint64_t part_bytes_of(std::uint64_t bytes, const storage::ObjectStore& store) {
-  const std::uint64_t least = bytes / (storage::kMaxParts - 1) + 1;
-  const std::uint64_t wanted = std::max({kBigPartBytes, least, store.min_part_bytes()});
-  return rounded_up(wanted, store.part_alignment());
-}
+constexpr std::uint64_t kStepBytes = 8U << 20;  // a part that every store takes
 
 storage::PutOptions put_options_of(const NewObject& object) {
   storage::PutOptions options;
@@ -88,7 +74,7 @@ Task<Result<StoredObject>> ObjectService::put_text(const Context& context, Store
                                                    CallOptions options) {
   const std::string id = writes_.new_version();
   NewWrite write = write_of(object, id, text.size());
-  CO_TRY_DO(co_await writes_.begin(context, std::move(write), options));
+  CO_TRY_DO(co_await writes_.begin(context, store, std::move(write), options));
   WriteLease lease(executor_, options, [this, &context, &id](CallOptions renewal) {
     return rows_.renew(context, id, kLeaseTime.count(), renewal);
   });
@@ -96,8 +82,8 @@ Task<Result<StoredObject>> ObjectService::put_text(const Context& context, Store
   TextSource source(text);
   storage::PutOptions put_options = put_options_of(object);
   std::string name = store_key(object.key, id);
-  auto info =
-      co_await store->put(std::move(name), text.size(), source, std::move(put_options), lease.options());
+  auto info = co_await store.store->put(std::move(name), text.size(), source, std::move(put_options),
+                                        lease.options());
   co_await lease.stop();
   Content content;
   content.bytes = text.size();
@@ -113,7 +99,7 @@ Task<Result<StoredObject>> ObjectService::put_stream(const Context& context, Sto
                                                      CallOptions options) {
   const std::string id = writes_.new_version();
   NewWrite write = write_of(object, id, bytes);
-  CO_TRY_DO(co_await writes_.begin(context, std::move(write), options));
+  CO_TRY_DO(co_await writes_.begin(context, store, std::move(write), options));
   WriteLease lease(executor_, options, [this, &context, &id](CallOptions renewal) {
     return rows_.renew(context, id, kLeaseTime.count(), renewal);
   });
@@ -124,7 +110,8 @@ Task<Result<StoredObject>> ObjectService::put_stream(const Context& context, Sto
     CheckedBody source(body, bytes, object.sha256);
     storage::PutOptions put_options = put_options_of(object);
     std::string name = store_key(object.key, id);
-    auto info = co_await store->put(std::move(name), bytes, source, std::move(put_options), lease.options());
+    auto info =
+        co_await store.store->put(std::move(name), bytes, source, std::move(put_options), lease.options());
     if (info.ok()) {
       done->bytes = bytes;
       done->sha256 = source.sha256();
@@ -142,9 +129,9 @@ Task<Result<Content>> ObjectService::send_parts(const Context& context, Store st
                                                 CallOptions options) {
   const std::string name = store_key(object.key, id);
   storage::PutOptions put_options = put_options_of(object);
-  CO_TRY(const std::string upload, co_await store->begin_upload(name, std::move(put_options), options));
+  CO_TRY(const std::string upload, co_await store.store->begin_upload(name, std::move(put_options), options));
   CO_TRY_DO(co_await rows_.set_upload(context, id, upload, options));
-  const std::uint64_t part_bytes = part_bytes_of(bytes, *store);
+  const std::uint64_t part_bytes = part_bytes_of(bytes, *store.store);
   CheckedBody whole(body, bytes, object.sha256);
   SlicedSource source(whole);
   std::vector<storage::Part> parts;
@@ -152,11 +139,11 @@ Task<Result<Content>> ObjectService::send_parts(const Context& context, Store st
     const std::uint64_t size = std::min(part_bytes, bytes - sent);
     const int number = static_cast<int>(parts.size()) + 1;
     source.begin_part(size);
-    CO_TRY(auto part, co_await store->put_part(name, upload, number, size, source, options));
+    CO_TRY(auto part, co_await store.store->put_part(name, upload, number, size, source, options));
     parts.push_back(std::move(part));
     sent += size;
   }
-  CO_TRY_DO(co_await store->complete_upload(name, upload, std::move(parts), options));
+  CO_TRY_DO(co_await store.store->complete_upload(name, upload, std::move(parts), options));
   Content content;
   content.bytes = bytes;
   content.sha256 = whole.sha256();
@@ -166,8 +153,8 @@ Task<Result<Content>> ObjectService::send_parts(const Context& context, Store st
 
 Task<Result<StoredObject>> ObjectService::put_unknown(const Context& context, Store store, NewObject object,
                                                       net::BodyReader& body, CallOptions options) {
-  const std::uint64_t wanted = std::max(kStepBytes, store->min_part_bytes());
-  const auto part_bytes = static_cast<std::size_t>(rounded_up(wanted, store->part_alignment()));
+  // The same for every store, for the tenant may have moved to another one when the first part is there.
+  const auto part_bytes = static_cast<std::size_t>(kStepBytes);
   BodyParts parts(body);
   std::string first;
   CO_TRY_DO(co_await parts.fill(first, part_bytes));
@@ -179,7 +166,7 @@ Task<Result<StoredObject>> ObjectService::put_unknown(const Context& context, St
   }
   const std::string id = writes_.new_version();
   NewWrite write = write_of(object, id, first.size());
-  CO_TRY_DO(co_await writes_.begin(context, std::move(write), options));
+  CO_TRY_DO(co_await writes_.begin(context, store, std::move(write), options));
   WriteLease lease(executor_, options, [this, &context, &id](CallOptions renewal) {
     return rows_.renew(context, id, kLeaseTime.count(), renewal);
   });
@@ -195,7 +182,7 @@ Task<Result<Content>> ObjectService::send_unknown(const Context& context, Store 
   const std::string name = store_key(object.key, id);
   storage::PutOptions put_options = put_options_of(object);
   put_options.sha256.clear();  // compared here, before the upload is completed
-  CO_TRY(const std::string upload, co_await store->begin_upload(name, std::move(put_options), options));
+  CO_TRY(const std::string upload, co_await store.store->begin_upload(name, std::move(put_options), options));
   CO_TRY_DO(co_await rows_.set_upload(context, id, upload, options));
   std::vector<storage::Part> parts;
   std::string text = std::move(first);  // reserved already
@@ -208,7 +195,7 @@ Task<Result<Content>> ObjectService::send_unknown(const Context& context, Store 
     }
     if (number > 1) CO_TRY_DO(co_await writes_.grow(context, id, text.size(), options));
     TextSource source(text);
-    CO_TRY(auto part, co_await store->put_part(name, upload, number, text.size(), source, options));
+    CO_TRY(auto part, co_await store.store->put_part(name, upload, number, text.size(), source, options));
     parts.push_back(std::move(part));
     bytes += text.size();
     text.clear();
@@ -219,7 +206,7 @@ Task<Result<Content>> ObjectService::send_unknown(const Context& context, Store 
   content.sha256 = body.finish_sha256();
   content.content_type = object.content_type;
   CO_TRY_DO(check_sha256(object.sha256, content.sha256));
-  CO_TRY_DO(co_await store->complete_upload(name, upload, std::move(parts), options));
+  CO_TRY_DO(co_await store.store->complete_upload(name, upload, std::move(parts), options));
   co_return content;
 }
 
@@ -227,15 +214,16 @@ Task<Result<StoredObject>> ObjectService::finish(const Context& context, Store s
                                                  NewObject object, Result<Content> content,
                                                  CallOptions options) {
   if (!content.ok()) {
-    co_await writes_.abandon(context, std::move(store), std::move(id));
+    co_await writes_.abandon(context, std::move(id));
     co_return std::move(content).error();
   }
   ObjectWrites::Finished finished;
   finished.id = std::move(id);
+  finished.store = store.number;
   finished.key = std::move(object.key);
   finished.content = std::move(*content);
   finished.condition = std::move(object.condition);
-  co_return co_await writes_.commit(context, std::move(store), std::move(finished), options);
+  co_return co_await writes_.commit(context, std::move(finished), options);
 }
 
 }  // namespace rowhouse::objects

@@ -8,6 +8,7 @@
 #include "audit/trail.h"
 #include "base/text.h"
 #include "crypto/crypto.h"
+#include "objects/storage_configs_impl.h"
 #include "tenancy/tenant_store.h"
 
 namespace rowhouse::objects {
@@ -27,37 +28,34 @@ const std::string& read_sql() {
       "SELECT c.provider, c.origin, pg_catalog.encode(c.sealed, 'hex'), c.status, " +
       timestamp_sql("c.last_test_at") + ", c.last_test_result::text, " + timestamp_sql("c.created_at") +
       ", " + timestamp_sql("c.updated_at") +
-      ", c.version, pg_catalog.encode(c.store_hash, 'hex'), c.proved_at IS NOT NULL, " +
+      ", c.version, pg_catalog.encode(c.store_hash, 'hex'), c.proved_at IS NOT NULL, c.store, " +
       std::string(secrets::kWrappedKeyColumns) +
       " FROM platform.tenant_storage_configs c JOIN platform.tenant_data_keys k "
-      "ON (k.tenant_id, k.generation) = (c.tenant_id, c.data_key) WHERE c.tenant_id = $1::uuid";
+      "ON (k.tenant_id, k.generation) = (c.tenant_id, c.data_key) WHERE c.tenant_id = $1::uuid "
+      "AND CASE WHEN $2::integer = 0 THEN c.active ELSE c.store = $2::integer END";
   return sql;
 }
-constexpr std::size_t kKeyColumn = 11;
-
-constexpr std::string_view kUsedSql =
-    "SELECT EXISTS (SELECT FROM platform.tenant_storage_configs WHERE store_hash = $2::bytea AND tenant_id "
-    "<> $1::uuid)";
-// One at a time for a bucket: of two who set it at the same moment the second sees the first.
-constexpr std::string_view kLockSql =
-    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 1919907688))";
+constexpr std::size_t kKeyColumn = 12;
 
 // $1 tenant, $2 provider, $3 sealed, $4 hash, $5 proved, $6 result of the test; then the audit's, then the
 // event's.
 constexpr int kSaveParameters = 6;
 const std::string& save_sql() {
   static const std::string sql =
-      "WITH t AS (INSERT INTO platform.tenant_storage_configs AS c (tenant_id, provider, sealed, store_hash, "
-      "proved_at, "
-      "status, last_test_at, last_test_result) VALUES ($1::uuid, $2::text, $3::bytea, $4::bytea, "
+      "WITH t AS (INSERT INTO platform.tenant_storage_configs AS c (tenant_id, store, provider, sealed, "
+      "store_hash, proved_at, status, last_test_at, last_test_result) "
+      "VALUES ($1::uuid, platform.next_store($1::uuid), $2::text, $3::bytea, $4::bytea, "
       "CASE WHEN $5::boolean THEN pg_catalog.now() END, 'working', pg_catalog.now(), $6::jsonb) "
-      "ON CONFLICT (tenant_id) DO UPDATE SET provider = EXCLUDED.provider, sealed = EXCLUDED.sealed, "
+      "ON CONFLICT (tenant_id) WHERE active DO UPDATE SET provider = EXCLUDED.provider, sealed = "
+      "EXCLUDED.sealed, "
       "store_hash = "
       "EXCLUDED.store_hash, proved_at = CASE WHEN c.store_hash = EXCLUDED.store_hash THEN "
       "COALESCE(EXCLUDED.proved_at, "
       "c.proved_at) ELSE EXCLUDED.proved_at END, status = EXCLUDED.status, last_test_at = "
       "EXCLUDED.last_test_at, "
       "last_test_result = EXCLUDED.last_test_result, version = c.version + 1 WHERE c.origin = 'byos' "
+      "AND (c.store_hash = EXCLUDED.store_hash OR NOT EXISTS (SELECT FROM platform.tenant_storage_configs o "
+      "WHERE o.tenant_id = c.tenant_id AND NOT o.active)) "
       "RETURNING c.tenant_id AS id), "
       "chosen AS (UPDATE platform.tenants SET storage_choice = 'byos' WHERE id IN (SELECT id FROM t) "
       "AND storage_choice <> 'byos'), recorded AS (" +
@@ -66,25 +64,16 @@ const std::string& save_sql() {
   return sql;
 }
 
-constexpr std::string_view kSaveNewSql =
-    "INSERT INTO platform.tenant_storage_configs (tenant_id, provider, sealed, store_hash) "
-    "VALUES ($1::uuid, $2::text, $3::bytea, $4::bytea)";
-
-constexpr std::string_view kTestedSql =
-    "UPDATE platform.tenant_storage_configs SET status = $2::text, last_test_at = pg_catalog.now(), "
-    "last_test_result = $3::jsonb WHERE tenant_id = $1::uuid AND version = $4::bigint";
+constexpr std::string_view kMovingSql =
+    "SELECT EXISTS (SELECT FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid AND NOT active)";
 
 const std::string& remove_sql() {
   static const std::string sql =
       "WITH t AS (DELETE FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid AND origin = 'byos' "
-      "RETURNING tenant_id AS id), recorded AS (" +
+      "AND active RETURNING tenant_id AS id), recorded AS (" +
       audit::insert_sql(2, "t") + "), announced AS (" +
       tenancy::outbox_sql(2 + audit::kChangeParameters, "t") + ") SELECT id FROM t";
   return sql;
-}
-
-pg::Statement write(std::string sql, pg::Params params) {
-  return pg::Statement(std::move(sql), std::move(params), pg::Access::write);
 }
 
 Error not_configured() {
@@ -92,9 +81,18 @@ Error not_configured() {
                "the tenant has no object storage; PUT /v1/storage sets one");
 }
 
-Error bucket_in_use(const std::string& how) {
-  return Error(ErrorCode::conflict, "this bucket or share is in use already; " + how);
+// The whole bucket: two prefixes of one bucket are two tenants in one place.
+storage::StoreConfig without_prefix(storage::StoreConfig config) {
+  std::visit([](auto& one) { one.prefix.clear(); }, config);
+  return config;
 }
+
+Error within_config(Error error) {
+  for (FieldError& field : error.fields) field.path = "/config" + field.path;
+  return error;
+}
+
+}  // namespace
 
 json::Value result_document(const storage::ProbeResult& result) {
   json::Array steps;
@@ -119,6 +117,10 @@ Error probe_error(const storage::ProbeResult& result) {
   return Error(ErrorCode::storage_failed, "the storage does not work, so nothing was changed; " + what);
 }
 
+Error bucket_in_use(const std::string& how) {
+  return Error(ErrorCode::conflict, "this bucket or share is in use already; " + how);
+}
+
 // What is recorded: names alone.
 audit::Change change_of(const Uuid& tenant, std::string action, const std::string& provider,
                         const tenancy::Actor& actor) {
@@ -139,37 +141,7 @@ void append_record(pg::Params& params, const audit::Change& change) {
   params.emplace_back(change.new_json.value_or("{}"));
 }
 
-// The whole bucket: two prefixes of one bucket are two tenants in one place.
-storage::StoreConfig without_prefix(storage::StoreConfig config) {
-  std::visit([](auto& one) { one.prefix.clear(); }, config);
-  return config;
-}
-
-Error within_config(Error error) {
-  for (FieldError& field : error.fields) field.path = "/config" + field.path;
-  return error;
-}
-
-}  // namespace
-
 std::string storage_purpose(std::string_view provider) { return fmt::format("storage {} config", provider); }
-
-// A row, opened.
-struct StorageConfigs::Stored {
-  StorageView view;
-  storage::StoreConfig config;
-  std::string version;
-  std::string store_hash;  // bytes; "" for provisioned storage
-  bool is_provisioned = false;
-};
-
-// What somebody wants to set: nobody was asked yet whether it works.
-struct StorageConfigs::Checked {
-  Store store;
-  Store bucket;  // the same without the prefix
-  std::string store_hash;
-  enum class Proof { not_needed, given } proof = Proof::not_needed;
-};
 
 StorageConfigs::StorageConfigs(pg::Pool& platform, secrets::TenantSecrets& secrets, storage::StoreTools byos,
                                storage::StoreTools provisioned, std::string control_key,
@@ -190,8 +162,8 @@ void StorageConfigs::wire(Changed changed, HasObjects has_objects) {
 
 // ---------------------------------------------------------------------------------------------- reading
 
-Task<Result<StorageConfigs::Stored>> StorageConfigs::read(Uuid tenant, CallOptions options) {
-  const auto statement = write(read_sql(), {tenant.to_string()});
+Task<Result<StorageConfigs::Stored>> StorageConfigs::read(Uuid tenant, int number, CallOptions options) {
+  const auto statement = write(read_sql(), {tenant.to_string(), std::to_string(number)});
   CO_TRY(const auto rows, co_await platform_.run(nullptr, statement, options));
   if (rows.size() == 0) co_return not_configured();
   Stored stored;
@@ -204,6 +176,7 @@ Task<Result<StorageConfigs::Stored>> StorageConfigs::read(Uuid tenant, CallOptio
   view.updated_at = rows.text(0, 7);
   stored.version = rows.text(0, 8);
   stored.store_hash = from_hex(rows.text(0, 9)).value_or("");
+  stored.number = static_cast<int>(parse_int64(rows.text(0, 11)).value_or(0));
   stored.is_provisioned = view.origin == "provisioned";
   if (!rows.is_null(0, 5)) {
     CO_TRY(view.last_test_result, json::parse(rows.text(0, 5)));
@@ -231,19 +204,47 @@ Result<StorageConfigs::Store> StorageConfigs::open_stored(const Stored& stored) 
   return Store(std::move(store));
 }
 
-Task<Result<StorageConfigs::Store>> StorageConfigs::open(const identity::TenantContext& context,
-                                                         CallOptions options) {
-  co_return co_await open_tenant(context.tenant().id, options);
+Task<Result<TenantStore>> StorageConfigs::open(const identity::TenantContext& context, CallOptions options) {
+  return open_tenant(context.tenant().id, options);
 }
 
-Task<Result<StorageConfigs::Store>> StorageConfigs::open_tenant(Uuid tenant, CallOptions options) {
-  if (const Store* store = stores_.find(tenant)) co_return *store;
-  const std::uint64_t forgotten_before = forgotten_;
-  CO_TRY(const Stored stored, co_await read(tenant, options));
-  CO_TRY(Store store, open_stored(stored));
-  if (forgotten_ == forgotten_before) stores_.put(tenant, store);
-  co_return store;
+Task<Result<TenantStore>> StorageConfigs::open_number(const identity::TenantContext& context, int number,
+                                                      CallOptions options) {
+  return open_tenant_number(context.tenant().id, number, options);
 }
+
+Task<Result<TenantStore>> StorageConfigs::open_tenant(Uuid tenant, CallOptions options) {
+  return open_one(tenant, kActive, options);
+}
+
+Task<Result<TenantStore>> StorageConfigs::open_tenant_number(Uuid tenant, int number, CallOptions options) {
+  return open_one(tenant, number, options);
+}
+
+Task<Result<TenantStore>> StorageConfigs::open_one(Uuid tenant, int number, CallOptions options) {
+  TenantStore opened;
+  if (const Opened* known = stores_.find(tenant)) {
+    opened.number = number == kActive ? known->current : number;
+    const auto found = known->stores.find(opened.number);
+    if (found != known->stores.end()) {
+      opened.store = found->second;
+      co_return opened;
+    }
+  }
+  const std::uint64_t forgotten_before = forgotten_;
+  CO_TRY(const Stored stored, co_await read(tenant, number, options));
+  opened.number = stored.number;
+  CO_TRY(opened.store, open_stored(stored));
+  if (forgotten_ != forgotten_before) co_return opened;
+  Opened known;
+  if (const Opened* before = stores_.find(tenant)) known = *before;
+  if (number == kActive) known.current = stored.number;
+  known.stores[stored.number] = opened.store;
+  stores_.put(tenant, std::move(known));
+  co_return opened;
+}
+
+void StorageConfigs::forget(const identity::TenantContext& context) { forget(context.tenant().id); }
 
 void StorageConfigs::forget(const Uuid& tenant) {
   ++forgotten_;
@@ -256,7 +257,7 @@ void StorageConfigs::forget_all() {
 }
 
 Task<Result<StorageView>> StorageConfigs::get(Uuid tenant, CallOptions options) {
-  CO_TRY(Stored stored, co_await read(tenant, options));
+  CO_TRY(Stored stored, co_await read(tenant, kActive, options));
   co_return std::move(stored.view);
 }
 
@@ -301,7 +302,7 @@ Task<Result<void>> StorageConfigs::prove_control(Uuid tenant, const Checked& che
 
 // Objects must not be left behind in another place.
 Task<Result<void>> StorageConfigs::check_exchange(Uuid tenant, const Checked& checked, CallOptions options) {
-  const auto stored = co_await read(tenant, options);
+  const auto stored = co_await read(tenant, kActive, options);
   if (!stored.ok() && stored.error().code == ErrorCode::storage_not_configured) co_return Result<void>();
   if (stored.ok() && stored->is_provisioned) {
     co_return Error(ErrorCode::conflict,
@@ -311,7 +312,17 @@ Task<Result<void>> StorageConfigs::check_exchange(Uuid tenant, const Checked& ch
     const auto store = open_stored(*stored);
     if (store.ok() && (*store)->identity() == checked.store->identity()) co_return Result<void>();
   }
+  CO_TRY_DO(co_await check_not_moving(tenant, options));
   co_return co_await check_unused(tenant, options);
+}
+
+Task<Result<void>> StorageConfigs::check_not_moving(Uuid tenant, CallOptions options) {
+  const auto statement = write(std::string(kMovingSql), {tenant.to_string()});
+  CO_TRY(const auto rows, co_await platform_.run(nullptr, statement, options));
+  if (rows.text(0, 0) != "t") co_return Result<void>();
+  co_return Error(ErrorCode::conflict,
+                  "the tenant's objects are being moved to another storage; that must end and be confirmed "
+                  "first (storage move, storage confirm-move)");
 }
 
 Task<Result<void>> StorageConfigs::check_unused(Uuid tenant, CallOptions options) {
@@ -337,7 +348,7 @@ Task<Result<StorageView>> StorageConfigs::set(Uuid tenant, StorageSetting settin
   CO_TRY(Checked wanted, checked(setting));
   CO_TRY_DO(co_await check_exchange(tenant, wanted, options));
   CO_TRY(const bool is_used, co_await is_used_by_another(tenant, wanted.store_hash, options));
-  const auto stored = co_await read(tenant, options);
+  const auto stored = co_await read(tenant, kActive, options);
   const bool is_own = stored.ok() && stored->store_hash == wanted.store_hash;
   if (is_used && !is_own) {
     CO_TRY_DO(co_await prove_control(tenant, wanted, options));
@@ -362,11 +373,8 @@ Task<Result<void>> StorageConfigs::save(Uuid tenant, const StorageSetting& setti
   CO_TRY_DO(co_await session.begin(nullptr, options));
   const auto lock = write(std::string(kLockSql), {to_hex(checked.store_hash)});
   CO_TRY_DO(co_await session.query(lock, options));
-  const auto used = write(
-      "SELECT EXISTS (SELECT FROM platform.tenant_storage_configs WHERE store_hash = $2::bytea AND "
-      "tenant_id <> $1::uuid) AND NOT EXISTS (SELECT FROM platform.tenant_storage_configs WHERE "
-      "store_hash = $2::bytea AND tenant_id = $1::uuid)",
-      {tenant.to_string(), secrets::bytea_text(checked.store_hash)});
+  const auto used =
+      write(std::string(kTakenSql), {tenant.to_string(), secrets::bytea_text(checked.store_hash)});
   CO_TRY(const auto found, co_await session.query(used, options));
   if (found.text(0, 0) == "t" && !is_proved)
     co_return bucket_in_use("try again to learn how to prove that you control it");
@@ -376,77 +384,39 @@ Task<Result<void>> StorageConfigs::save(Uuid tenant, const StorageSetting& setti
   append_record(params, change_of(tenant, "storage.set", setting.provider, actor));
   const auto insert = write(save_sql(), std::move(params));
   CO_TRY(const auto saved, co_await session.query(insert, options));
-  if (saved.size() == 0) co_return Error(ErrorCode::conflict, "the tenant has provisioned storage");
+  if (saved.size() == 0) {
+    co_return Error(ErrorCode::conflict,
+                    "the tenant has provisioned storage, or is being moved to another one");
+  }
   co_return co_await session.commit(options);
 }
 
 Task<Result<StorageView>> StorageConfigs::test(Uuid tenant, CallOptions options) {
-  CO_TRY(const Stored stored, co_await read(tenant, options));
+  CO_TRY(const Stored stored, co_await read(tenant, kActive, options));
   CO_TRY(Store store, open_stored(stored));
   CO_TRY(const auto result, co_await probe(std::move(store), options));
-  const auto update =
-      write(std::string(kTestedSql), {tenant.to_string(), result.ok ? "working" : "failing",
-                                      json::serialize(result_document(result)), stored.version});
+  const auto update = write(std::string(kTestedSql), {tenant.to_string(), result.ok ? "working" : "failing",
+                                                      json::serialize(result_document(result)),
+                                                      stored.version, std::to_string(stored.number)});
   CO_TRY_DO(co_await platform_.run(nullptr, update, options));
   co_return co_await get(tenant, options);
 }
 
 Task<Result<void>> StorageConfigs::remove(Uuid tenant, tenancy::Actor actor, CallOptions options) {
+  CO_TRY_DO(co_await check_not_moving(tenant, options));
   CO_TRY_DO(co_await check_unused(tenant, options));
   pg::Params params = {tenant.to_string()};
   append_record(params, change_of(tenant, "storage.removed", "", actor));
   const auto statement = write(remove_sql(), std::move(params));
   CO_TRY(const auto rows, co_await platform_.run(nullptr, statement, options));
   if (rows.size() == 0) {
-    const auto stored = co_await read(tenant, options);
+    const auto stored = co_await read(tenant, kActive, options);
     if (!stored.ok() && stored.error().code == ErrorCode::storage_not_configured) co_return stored.error();
     co_return Error(ErrorCode::conflict,
                     "the tenant has provisioned storage, which goes with the tenant alone");
   }
   forget(tenant);
   if (changed_) changed_(tenant);
-  co_return Result<void>();
-}
-
-// ------------------------------------------------------------------------------------- with a new tenant
-
-Result<void> StorageConfigs::check(const StorageSetting& setting) const {
-  TRY(const Checked wanted, checked(setting));
-  return {};
-}
-
-Task<Result<void>> StorageConfigs::save_new(pg::Session& session, Uuid tenant, StorageSetting setting,
-                                            CallOptions options) {
-  CO_TRY(const Checked wanted, checked(setting));
-  const auto lock = write(std::string(kLockSql), {to_hex(wanted.store_hash)});
-  CO_TRY_DO(co_await session.query(lock, options));
-  const auto read_used =
-      write(std::string(kUsedSql), {tenant.to_string(), secrets::bytea_text(wanted.store_hash)});
-  CO_TRY(const auto used, co_await session.query(read_used, options));
-  if (used.text(0, 0) == "t") {
-    co_return bucket_in_use(
-        "make the tenant without a configuration and set it then, which tells how to prove that "
-        "you control the bucket");
-  }
-  const std::string purpose = storage_purpose(setting.provider);
-  CO_TRY(const std::string sealed,
-         co_await secrets_.seal_in(session, tenant, purpose, json::serialize(setting.config), options));
-  const auto insert =
-      write(std::string(kSaveNewSql), {tenant.to_string(), setting.provider, secrets::bytea_text(sealed),
-                                       secrets::bytea_text(wanted.store_hash)});
-  CO_TRY_DO(co_await session.query(insert, options));
-  co_return Result<void>();
-}
-
-Task<Result<void>> StorageConfigs::require_working(Uuid tenant, CallOptions options) {
-  CO_TRY(const Stored stored, co_await read(tenant, options));
-  CO_TRY(Store store, open_stored(stored));
-  CO_TRY(const auto result, co_await probe(std::move(store), options));
-  const auto update =
-      write(std::string(kTestedSql), {tenant.to_string(), result.ok ? "working" : "failing",
-                                      json::serialize(result_document(result)), stored.version});
-  CO_TRY_DO(co_await platform_.run(nullptr, update, options));
-  if (!result.ok) co_return probe_error(result);
   co_return Result<void>();
 }
 

@@ -7,12 +7,16 @@
 // Proof of control: a bucket or share that another tenant uses is refused (conflict) until the caller has put
 // an object there by means of its own; its key is in the answer. The answer is the same whoever uses it.
 //
+// A tenant that moves has two: the active one, and one that it is going to or coming from (storage_moves.h).
+// What is said here without a number is about the active one.
+//
 // Stores are kept open for each worker, at most kMaxOpenStores, until the configuration changes: set() and
 // remove() tell `changed`, which reaches the other workers; other nodes hear of it as of every change of a
 // tenant (a trigger on the table) and call forget(). One per worker; belongs to the executor's thread.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -70,9 +74,12 @@ class StorageConfigs final : public StoreSource {
   using HasObjects = std::function<Task<Result<bool>>(Uuid tenant, CallOptions options)>;
   void wire(Changed changed, HasObjects has_objects);
 
-  Task<Result<std::shared_ptr<storage::ObjectStore>>> open(const identity::TenantContext& context,
-                                                           CallOptions options) override;
-  Task<Result<std::shared_ptr<storage::ObjectStore>>> open_tenant(Uuid tenant, CallOptions options);
+  Task<Result<TenantStore>> open(const identity::TenantContext& context, CallOptions options) override;
+  Task<Result<TenantStore>> open_number(const identity::TenantContext& context, int number,
+                                        CallOptions options) override;
+  void forget(const identity::TenantContext& context) override;
+  Task<Result<TenantStore>> open_tenant(Uuid tenant, CallOptions options);
+  Task<Result<TenantStore>> open_tenant_number(Uuid tenant, int number, CallOptions options);
   void forget(const Uuid& tenant);
   void forget_all();
 
@@ -95,12 +102,39 @@ class StorageConfigs final : public StoreSource {
   Task<Result<void>> save_new(pg::Session& session, Uuid tenant, StorageSetting setting, CallOptions options);
   Task<Result<void>> require_working(Uuid tenant, CallOptions options);
 
+  // For moves (storage_targets.cc). What is to be the target: checked and tried as by set(), sealed. Errors:
+  // as set(); storage_not_configured (there is nothing to move away from), validation_failed (it is the place
+  // where the tenant's objects are).
+  struct Target {
+    std::string provider, sealed, store_hash;
+    std::string test_result;  // JSON
+    enum class Proof { not_needed, given } proof = Proof::not_needed;
+  };
+  Task<Result<Target>> check_target(Uuid tenant, StorageSetting setting, CallOptions options);
+  // As a row that is not active. Before it others that never became active go. Of two tenants that want one
+  // bucket the second is refused (conflict).
+  Task<Result<void>> save_target(pg::Session& session, Uuid tenant, int number, Target target,
+                                 CallOptions options);
+  // Both are tried; they must be two places. Errors: storage_failed, validation_failed,
+  // storage_not_configured.
+  Task<Result<void>> require_target(Uuid tenant, int number, CallOptions options);
+
  private:
   struct Stored;
   struct Checked;
   using Store = std::shared_ptr<storage::ObjectStore>;
+  // Of one tenant.
+  struct Opened {
+    int current = 0;  // 0 = not asked yet
+    std::map<int, Store> stores;
+  };
 
-  Task<Result<Stored>> read(Uuid tenant, CallOptions options);
+  static constexpr int kActive = 0;  // instead of a number
+  Task<Result<Stored>> read(Uuid tenant, int number, CallOptions options);
+  Task<Result<TenantStore>> open_one(Uuid tenant, int number, CallOptions options);
+  Task<Result<void>> require_working_number(Uuid tenant, int number, CallOptions options);
+  Task<Result<void>> require_apart(Store present, Store target, CallOptions options);
+  Task<Result<void>> check_not_moving(Uuid tenant, CallOptions options);
   Result<Store> open_stored(const Stored& stored) const;
   Result<Checked> checked(const StorageSetting& setting) const;
   Task<Result<bool>> is_used_by_another(Uuid tenant, std::string store_hash, CallOptions options);
@@ -119,7 +153,7 @@ class StorageConfigs final : public StoreSource {
   const StorageConfigsOptions options_;
   Changed changed_;
   HasObjects has_objects_;
-  tenancy::LruMap<Uuid, Store> stores_{kMaxOpenStores};
+  tenancy::LruMap<Uuid, Opened> stores_{kMaxOpenStores};
   std::uint64_t forgotten_ = 0;  // counts: what was read before is not kept after
 };
 

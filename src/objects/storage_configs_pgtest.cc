@@ -81,10 +81,10 @@ TEST_F(StorageConfigsTest, AStoreIsKeptOpenUntilItIsForgotten) {
   EXPECT_EQ(run(configs().open_tenant(acme_->id, patient())).error().code, ErrorCode::storage_not_configured);
   const auto made = set(*acme_, share(make_share("a")));
   ASSERT_TRUE(made.ok()) << made.error().message;
-  const auto first = run(configs().open_tenant(acme_->id, patient())).value();
-  EXPECT_EQ(run(configs().open_tenant(acme_->id, patient())).value(), first);
+  const auto first = run(configs().open_tenant(acme_->id, patient())).value().store;
+  EXPECT_EQ(run(configs().open_tenant(acme_->id, patient())).value().store, first);
   ASSERT_TRUE(set(*acme_, share(make_share("b"))).ok());
-  const auto second = run(configs().open_tenant(acme_->id, patient())).value();
+  const auto second = run(configs().open_tenant(acme_->id, patient())).value().store;
   EXPECT_NE(second, first);
   EXPECT_NE(second->identity(), first->identity());
   EXPECT_TRUE(run(first->list({}, patient())).ok()) << "who has it may go on";

@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kFindUpload = R"(
 SELECT id, key, content_type, (pg_catalog.date_part('epoch', started) * 1000)::pg_catalog.int8,
        (pg_catalog.date_part('epoch', lease_until) * 1000)::pg_catalog.int8, declared, reserved, upload,
-       pg_catalog.encode(sha256, 'hex')
+       pg_catalog.encode(sha256, 'hex'), store
 FROM rowhouse.object_writes WHERE id = $1::pg_catalog.text AND resumable AND upload IS NOT NULL)";
 
 constexpr std::string_view kListUploads = R"(
@@ -64,11 +64,11 @@ WITH dead AS (
   SELECT w.id FROM rowhouse.object_writes w WHERE w.lease_until < pg_catalog.now()
   ORDER BY w.lease_until LIMIT 100 FOR UPDATE SKIP LOCKED),
 gone AS (
-  DELETE FROM rowhouse.object_writes w USING dead d WHERE w.id = d.id RETURNING w.id, w.key, w.reserved, w.upload),
+  DELETE FROM rowhouse.object_writes w USING dead d WHERE w.id = d.id RETURNING w.id, w.key, w.reserved, w.upload, w.store),
 parts AS (DELETE FROM rowhouse.object_parts p USING gone g WHERE p.write_id = g.id),
 garbage AS (
-  INSERT INTO rowhouse.object_garbage (store_key, upload, again_at)
-  SELECT g.key || '~' || g.id, g.upload, pg_catalog.now() + interval '10 minutes' FROM gone g ON CONFLICT DO NOTHING),
+  INSERT INTO rowhouse.object_garbage (store_key, store, upload, again_at)
+  SELECT g.key || '~' || g.id, g.store, g.upload, pg_catalog.now() + interval '10 minutes' FROM gone g ON CONFLICT DO NOTHING),
 usage AS (
   UPDATE rowhouse.object_usage u SET bytes = u.bytes - d.bytes, objects = u.objects - d.writes
   FROM (SELECT pg_catalog.sum(g.reserved)::pg_catalog.int8 AS bytes, pg_catalog.count(*) AS writes FROM gone g) d
@@ -76,23 +76,24 @@ usage AS (
 SELECT pg_catalog.count(*) FROM gone)";
 
 constexpr std::string_view kDueGarbage = R"(
-SELECT store_key, upload FROM rowhouse.object_garbage WHERE due <= pg_catalog.now() ORDER BY due LIMIT 500)";
+SELECT store_key, upload, store FROM rowhouse.object_garbage WHERE due <= pg_catalog.now() ORDER BY due LIMIT 500)";
 
 constexpr std::string_view kForgetGarbage = R"(
 WITH removed AS (SELECT j.value AS store_key FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) j),
 later AS (
   UPDATE rowhouse.object_garbage g SET due = g.again_at, again_at = NULL FROM removed r
-  WHERE g.store_key = r.store_key AND g.again_at IS NOT NULL)
-DELETE FROM rowhouse.object_garbage g USING removed r WHERE g.store_key = r.store_key AND g.again_at IS NULL)";
+  WHERE g.store = $2::pg_catalog.int4 AND g.store_key = r.store_key AND g.again_at IS NOT NULL)
+DELETE FROM rowhouse.object_garbage g USING removed r
+WHERE g.store = $2::pg_catalog.int4 AND g.store_key = r.store_key AND g.again_at IS NULL)";
 
 constexpr std::string_view kPostponeGarbage = R"(
 UPDATE rowhouse.object_garbage SET due = pg_catalog.now() + interval '5 minutes'
-WHERE store_key IN (SELECT j.value FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) j))";
+WHERE store = $2::pg_catalog.int4 AND due < 'infinity' AND store_key IN (SELECT j.value FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) j))";
 
 constexpr std::string_view kChores = R"(
 SELECT EXISTS (SELECT FROM rowhouse.object_writes WHERE lease_until < pg_catalog.now()),
        EXISTS (SELECT FROM rowhouse.object_garbage WHERE due <= pg_catalog.now()),
-       EXISTS (SELECT FROM rowhouse.object_writes) OR EXISTS (SELECT FROM rowhouse.object_garbage))";
+       EXISTS (SELECT FROM rowhouse.object_writes) OR EXISTS (SELECT FROM rowhouse.object_garbage WHERE due < 'infinity'))";
 
 std::int64_t number(const pg::Rows& rows, std::size_t row, std::size_t column) {
   return parse_int64(rows.text(row, column)).value_or(0);
@@ -134,6 +135,7 @@ Task<Result<std::optional<WriteRow>>> ObjectRows::find_upload(const Context& con
   found->upload = upload_of(rows, 0);
   found->store_upload = rows.text(0, 7);
   found->sha256 = rows.text(0, 8);
+  found->store = static_cast<int>(number(rows, 0, 9));
   co_return found;
 }
 
@@ -200,21 +202,24 @@ Task<Result<std::vector<GarbageRow>>> ObjectRows::due_garbage(const Context& con
     GarbageRow piece;
     piece.store_key = rows.text(row, 0);
     piece.upload = rows.text(row, 1);
+    piece.store = static_cast<int>(number(rows, row, 2));
     garbage.push_back(std::move(piece));
   }
   co_return garbage;
 }
 
-Task<Result<void>> ObjectRows::forget_garbage(const Context& context, std::vector<std::string> store_keys,
-                                              CallOptions options) {
+Task<Result<void>> ObjectRows::forget_garbage(const Context& context, int store,
+                                              std::vector<std::string> store_keys, CallOptions options) {
   pg::Params params = one(list_of(std::move(store_keys)));
+  params.emplace_back(std::to_string(store));
   CO_TRY_DO(co_await run(context, kForgetGarbage, std::move(params), pg::Access::write, options));
   co_return Result<void>();
 }
 
-Task<Result<void>> ObjectRows::postpone_garbage(const Context& context, std::vector<std::string> store_keys,
-                                                CallOptions options) {
+Task<Result<void>> ObjectRows::postpone_garbage(const Context& context, int store,
+                                                std::vector<std::string> store_keys, CallOptions options) {
   pg::Params params = one(list_of(std::move(store_keys)));
+  params.emplace_back(std::to_string(store));
   CO_TRY_DO(co_await run(context, kPostponeGarbage, std::move(params), pg::Access::write, options));
   co_return Result<void>();
 }

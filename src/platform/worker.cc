@@ -153,7 +153,7 @@ Worker::Worker(NodeContext& node, std::size_t index)
       sessions_(executor_, identity_pool_, registry_, trail_, node.passwords, signing_keys_, node.clock,
                 node.config.sessions),
       cookies_(node.config.tokens.issuer, node.credentials.derive(identity::kCsrfKeyPurpose)),
-      provider_fetch_(executor_, node.provider_work, node.config.sso),
+      provider_fetch_(executor_, node.provider_work, node.storage.egress, node.config.sso),
       providers_(identity_pool_, users_, node.clock, node.config.sso.reach,
                  node.credentials.derive(identity::kSsoKeyPurpose, crypto::kSealKeyBytes)),
       issuers_(provider_fetch_),
@@ -170,9 +170,12 @@ Worker::Worker(NodeContext& node, std::size_t index)
       tenants_(cluster_, platform_pool_, packs_, registry_, operations_, node.clock),
       data_(database_, node.credentials.derive("data cursor"), node.config.data),
       objects_(executor_, database_, storage_configs_, node.log, node.clock),
+      storage_moves_(move_parts()),
       object_links_(node.config.tokens.issuer, node.credentials.derive(objects::kLinkKeyPurpose)),
       object_sweeper_(executor_, platform_pool_, objects_.writes(), node.log,
                       [this](Uuid tenant, CallOptions options) { return tidy_context(tenant, options); }),
+      store_quotas_(executor_, platform_pool_, store_admin_.get(), node.log,
+                    [this](Uuid tenant, CallOptions options) { return tenant_of(tenant, options); }),
       api_(dependencies(), api_options(node.config)),
       upkeep_(executor_, context_keys_, rotation_, node.log, upkeep_duty(index)),
       catch_up_(executor_, upgrades_, node.log) {
@@ -204,6 +207,7 @@ http::Dependencies Worker::dependencies() {
       .operations = operations_,
       .tenants = tenants_,
       .storage_configs = storage_configs_,
+      .storage_moves = storage_moves_,
       .key_rotation = key_rotation_,
       .upgrades = upgrades_,
       .linter = linter_,
@@ -257,6 +261,7 @@ void Worker::wire_tenants() {
 void Worker::wire_storage() {
   // The registry tells storage_configs_, here and on the other workers and nodes.
   registry_.on_forgotten([this](const Uuid* tenant) {
+    if (index_ == 0) store_quotas_.changed(tenant);
     if (tenant == nullptr) {
       storage_configs_.forget_all();
     } else {
@@ -325,6 +330,11 @@ Task<Result<bool>> Worker::has_objects(Uuid tenant, CallOptions options) {
   co_return usage.objects > 0 || usage.reserved > 0;
 }
 
+Task<Result<std::shared_ptr<const tenancy::Tenant>>> Worker::tenant_of(Uuid tenant, CallOptions options) {
+  const std::string id = tenant.to_string();
+  co_return co_await registry_.find_tenant(id, options);
+}
+
 Task<Result<identity::TenantContext>> Worker::tidy_context(Uuid tenant, CallOptions options) {
   const std::string id = tenant.to_string();
   CO_TRY(auto found, co_await registry_.find_tenant(id, options));
@@ -333,6 +343,23 @@ Task<Result<identity::TenantContext>> Worker::tidy_context(Uuid tenant, CallOpti
 
 Task<Result<void>> Worker::make_store(std::shared_ptr<const tenancy::Tenant> tenant, CallOptions options) {
   co_return co_await provisioned_stores_.make(tenant->id, objects::storage_quota_of(*tenant), options);
+}
+
+objects::StorageMoves::Parts Worker::move_parts() {
+  return objects::StorageMoves::Parts{
+      .executor = executor_,
+      .platform = platform_pool_,
+      .database = database_,
+      .engine = operations_,
+      .configs = storage_configs_,
+      .provisioned = provisioned_stores_,
+      .writes = objects_.writes(),
+      .context_of = [this](Uuid tenant, CallOptions options) { return tidy_context(tenant, options); },
+      .changed =
+          [this](const Uuid& tenant) {
+            registry_.forget_tenant(tenant);
+            node_.tenant_changed(index_, tenant);
+          }};
 }
 
 storage::StoreTools Worker::store_tools() {
@@ -375,6 +402,7 @@ Task<Result<void>> Worker::start_operations(OldLeases leases, CallOptions option
     catch_up_.start();
     mail_.start();
     object_sweeper_.start();
+    store_quotas_.start();
   }
   co_return Result<void>();
 }
@@ -460,6 +488,7 @@ Task<void> Worker::drain_and_end(Deadline deadline) {
 Task<void> Worker::stop_services() {
   co_await mail_.stop();
   co_await object_sweeper_.stop();
+  co_await store_quotas_.stop();
   co_await objects_.stop();
   co_await catch_up_.stop();
   operation_notices_.reset();

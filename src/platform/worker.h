@@ -41,6 +41,9 @@
 #include "objects/object_sweeper.h"
 #include "objects/provisioned_stores.h"
 #include "objects/storage_configs.h"
+#include "objects/storage_limit.h"
+#include "objects/storage_moves.h"
+#include "objects/store_quotas.h"
 #include "observe/log.h"
 #include "operations/engine.h"
 #include "pg/listener.h"
@@ -148,7 +151,9 @@ class Worker {
   Task<Result<void>> remove_people(Uuid tenant, tenancy::Actor actor, CallOptions options);
   Task<Result<bool>> has_objects(Uuid tenant, CallOptions options);
   Task<Result<identity::TenantContext>> tidy_context(Uuid tenant, CallOptions options);
+  Task<Result<std::shared_ptr<const tenancy::Tenant>>> tenant_of(Uuid tenant, CallOptions options);
   Task<Result<void>> make_store(std::shared_ptr<const tenancy::Tenant> tenant, CallOptions options);
+  objects::StorageMoves::Parts move_parts();
   // What stores of tenants' own are opened with, and those that were made for them.
   storage::StoreTools store_tools();
   storage::StoreTools own_store_tools();
@@ -208,8 +213,10 @@ class Worker {
   tenancy::TenantService tenants_;
   data::DataService data_;
   objects::ObjectService objects_;
+  objects::StorageMoves storage_moves_;
   const objects::ObjectLinks object_links_;
   objects::ObjectSweeper object_sweeper_;  // of the first worker
+  objects::StoreQuotas store_quotas_;      // of the first worker
   http::Api api_;
   std::unique_ptr<net::HttpServer> server_;
   ContextUpkeep upkeep_;

@@ -5,8 +5,8 @@
 //                   prepare_schema · create_store | try_store · load_samples · invite_admin · activate ·
 //                   catch_up Which of them depends on tier, storage, samples and the admin. A failure or a
 //                   cancel takes everything back.
-//   tenant.delete   close · wait_for_requests · drop_schema | drop_database, drop_role · erase_rows ·
-//   remove_store · remove_people · prove · unregister
+//   tenant.delete   close · end_moves · wait_for_requests · drop_schema | drop_database, drop_role ·
+//   erase_rows · remove_store · remove_people · prove · unregister
 //                   There is no way back: it goes on until nothing is left.
 // The first step of each is rows of the platform database, written by the transaction that submits the
 // operation.

@@ -35,7 +35,19 @@ UNION ALL SELECT 'tenant_databases' FROM platform.tenant_databases WHERE tenant_
 UNION ALL SELECT 'api_keys' FROM platform.api_keys WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'tenant_data_keys' FROM platform.tenant_data_keys WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'tenant_storage_configs' FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid
+UNION ALL SELECT 'tenant_store_numbers' FROM platform.tenant_store_numbers WHERE tenant_id = $1::uuid
 UNION ALL SELECT 'instances' FROM platform.instances WHERE tenant_id = $1::uuid)";
+
+// Operations of src/objects that make or fill storage of a tenant.
+constexpr std::string_view kMovesSql = R"(
+SELECT id FROM platform.operations WHERE tenant_id = $1::uuid
+   AND kind IN ('storage.move', 'storage.move_confirm') AND finished_at IS NULL)";
+
+// A move may have begun to make some that is written down nowhere else.
+constexpr std::string_view kMayHaveStoreSql = R"(
+SELECT EXISTS (SELECT FROM platform.tenant_storage_configs WHERE tenant_id = $1::uuid AND origin = 'provisioned')
+    OR EXISTS (SELECT FROM platform.operations WHERE tenant_id = $1::uuid AND kind = 'storage.move'
+                 AND input @> '{"provisioned": true}'))";
 
 // The rows of the first step were written when the operation was submitted.
 Task<Result<void>> done_at_submission(Run&, pg::Session&) { co_return Result<void>(); }
@@ -131,12 +143,13 @@ operations::Kind TenantService::Impl::deletion_kind() {
   kind.on_failure = operations::OnFailure::keep_trying;
   auto& steps = kind.steps;
   steps.push_back(Step::record("close", done_at_submission));
+  steps.push_back(Step::effect("end_moves", step(&Impl::end_moves)));
   steps.push_back(Step::effect("wait_for_requests", step(&Impl::let_requests_end)));
   steps.push_back(Step::effect("drop_schema", step(&Provisioner::drop_schema)).when(is_schema));
   steps.push_back(Step::effect("drop_database", step(&Impl::remove_database)).when(is_database));
   steps.push_back(Step::effect("drop_role", step(&Provisioner::drop_role)).when(is_database));
   steps.push_back(Step::effect("erase_rows", step(&Provisioner::erase_rows)).when(shares_a_database));
-  steps.push_back(Step::effect("remove_store", step(&Impl::remove_store)).when(is_provisioned));
+  steps.push_back(Step::effect("remove_store", step(&Impl::remove_store)));
   steps.push_back(Step::effect("remove_people", step(&Impl::remove_people)));
   steps.push_back(Step::effect("prove", step(&Impl::prove)));
   steps.push_back(Step::record("unregister",
@@ -249,6 +262,22 @@ Task<Result<void>> TenantService::Impl::catch_up(const Tenant& subject, Run& run
 
 // ----------------------------------------------------------------------------------------------- removal
 
+// None begins any more, because the tenant is closed.
+Task<Result<void>> TenantService::Impl::end_moves(const Tenant& subject, Run& run) {
+  const pg::Statement statement(std::string(kMovesSql), {subject.id.to_string()});
+  CO_TRY(const auto rows, co_await platform.run(nullptr, statement, run.options()));
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const Uuid id = Uuid::parse(rows.text(row, 0)).value_or(Uuid());
+    const auto cancelled = co_await engine.cancel(id, run.requested_by(), run.options());
+    if (!cancelled.ok() && cancelled.error().code != ErrorCode::conflict) co_return Error(cancelled.error());
+    CO_TRY(const auto ended, co_await engine.wait(id, run.options()));
+    if (!operations::has_ended(ended.status)) {
+      co_return Error(ErrorCode::overloaded, "operation " + id.to_string() + " on the tenant does not end");
+    }
+  }
+  co_return Result<void>();
+}
+
 Task<Result<void>> TenantService::Impl::let_requests_end(const Tenant& subject, Run& run) {
   announce(subject.id);
   // A database of its own is dropped with whoever is connected to it.
@@ -281,8 +310,16 @@ Task<Result<void>> TenantService::Impl::remove_role(const Tenant& subject, Run& 
   co_return co_await provisioner.prove_nothing_is_left(subject, run.options());
 }
 
+Task<Result<bool>> TenantService::Impl::may_have_store(const Tenant& subject, Run& run) {
+  if (is_provisioned(run.input())) co_return true;
+  const pg::Statement statement(std::string(kMayHaveStoreSql), {subject.id.to_string()});
+  CO_TRY(const auto rows, co_await platform.run(nullptr, statement, run.options()));
+  co_return rows.text(0, 0) == "t";
+}
+
 Task<Result<void>> TenantService::Impl::remove_store(const Tenant& subject, Run& run) {
-  if (!remove_tenant_store) co_return Result<void>();
+  CO_TRY(const bool may_have_store_now, co_await may_have_store(subject, run));
+  if (!remove_tenant_store || !may_have_store_now) co_return Result<void>();
   co_return co_await remove_tenant_store(subject.id, run.options());
 }
 

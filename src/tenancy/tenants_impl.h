@@ -102,12 +102,14 @@ struct TenantService::Impl {
   Task<Result<void>> deactivate(operations::Run& run, pg::Session& session);
   Task<Result<void>> catch_up(const Tenant& subject, operations::Run& run);
 
+  Task<Result<void>> end_moves(const Tenant& subject, operations::Run& run);
   Task<Result<void>> let_requests_end(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_rows(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_schema(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_database(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_role(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_store(const Tenant& subject, operations::Run& run);
+  Task<Result<bool>> may_have_store(const Tenant& subject, operations::Run& run);
   Task<Result<void>> remove_people(const Tenant& subject, operations::Run& run);
   Task<Result<void>> prove(const Tenant& subject, operations::Run& run);
   // Delete the rows of the registry, and prove that none is left.

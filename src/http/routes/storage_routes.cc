@@ -1,4 +1,5 @@
 // The object storage of a tenant: what it is, setting it, trying it. And the keys that its secrets are under.
+#include "http/documents.h"
 #include "http/routes/people.h"
 #include "http/routes/routes.h"
 #include "http/schemas.h"
@@ -19,26 +20,30 @@ class StorageRoutes {
   struct Subject {
     Uuid tenant;
     tenancy::Actor actor;
+    enum class Asks { tenant, platform } asks = Asks::tenant;
   };
   using Handler = Reply (StorageRoutes::*)(Call&, const Subject&) const;
 
   explicit StorageRoutes(const Dependencies& dependencies)
-      : configs_(dependencies.storage_configs), tenants_(dependencies.tenants) {}
+      : configs_(dependencies.storage_configs),
+        moves_(dependencies.storage_moves),
+        operations_(dependencies.operations),
+        tenants_(dependencies.tenants) {}
 
   Reply on_own_tenant(Handler handler, Call& call, const TenantContext& context) const {
-    const Subject subject{context.tenant().id, acting(call, context.principal())};
+    const Subject subject{context.tenant().id, acting(call, context.principal()), Subject::Asks::tenant};
     co_return co_await (this->*handler)(call, subject);
   }
 
   Reply on_any_tenant(Handler handler, Call& call, const PlatformContext& context) const {
     CO_TRY(const auto place, co_await place_in_path(call, context, tenants_));
-    const Subject subject{place.tenant->id, acting(call, context.principal())};
+    const Subject subject{place.tenant->id, acting(call, context.principal()), Subject::Asks::platform};
     co_return co_await (this->*handler)(call, subject);
   }
 
   Reply show(Call& call, const Subject& subject) const {
     CO_TRY(const auto view, co_await configs_.get(subject.tenant, call.options));
-    co_return json_response(200, storage_document(view));
+    co_return co_await answer(subject, view, call.options);
   }
 
   Reply set(Call& call, const Subject& subject) const {
@@ -48,13 +53,45 @@ class StorageRoutes {
     tenancy::Actor actor = subject.actor;
     CO_TRY(const auto view,
            co_await configs_.set(subject.tenant, std::move(setting), std::move(actor), call.options));
-    co_return json_response(200, storage_document(view));
+    co_return co_await answer(subject, view, call.options);
   }
 
   Reply test(Call& call, const Subject& subject) const {
     call.options.deadline = deadline_in(kStorageTimeout);
     CO_TRY(const auto view, co_await configs_.test(subject.tenant, call.options));
-    co_return json_response(200, storage_document(view));
+    co_return co_await answer(subject, view, call.options);
+  }
+
+  Reply move(Call& call, const Subject& subject) const {
+    CO_TRY(const json::Value body, co_await read_json(call.request, kMaxPeopleBodyBytes));
+    std::optional<objects::StorageSetting> setting;
+    if (subject.asks == Subject::Asks::platform) {
+      CO_TRY(setting, read_storage_move(body));
+    } else {
+      CO_TRY(setting, read_storage_setting(body));
+    }
+    call.options.deadline = deadline_in(kStorageTimeout);
+    tenancy::Actor actor = subject.actor;
+    if (!setting) {
+      CO_TRY(const Uuid id,
+             co_await moves_.start_provisioned(subject.tenant, std::move(actor), call.options));
+      co_return co_await answer_accepted(subject, id, call.options);
+    }
+    CO_TRY(const Uuid id,
+           co_await moves_.start(subject.tenant, std::move(*setting), std::move(actor), call.options));
+    co_return co_await answer_accepted(subject, id, call.options);
+  }
+
+  Reply confirm_move(Call& call, const Subject& subject) const {
+    auto old_objects = objects::OldObjects::remove;
+    if (!media_type(call.request).empty()) {
+      CO_TRY(const json::Value body, co_await read_json(call.request, kMaxPeopleBodyBytes));
+      CO_TRY(old_objects, read_move_confirmation(body));
+    }
+    tenancy::Actor actor = subject.actor;
+    CO_TRY(const Uuid id,
+           co_await moves_.confirm(subject.tenant, old_objects, std::move(actor), call.options));
+    co_return co_await answer_accepted(subject, id, call.options);
   }
 
   Reply remove(Call& call, const Subject& subject) const {
@@ -64,7 +101,25 @@ class StorageRoutes {
   }
 
  private:
+  Reply answer(const Subject& subject, const objects::StorageView& view, CallOptions options) const {
+    CO_TRY(const auto move, co_await moves_.view(subject.tenant, options));
+    co_return json_response(200, storage_document(view, move));
+  }
+
+  // The platform may look at operations; a tenant sees in its storage how far it is.
+  Reply answer_accepted(const Subject& subject, Uuid id, CallOptions options) const {
+    CO_TRY(const auto operation, co_await operations_.get(id, options));
+    if (subject.asks == Subject::Asks::tenant) co_return json_response(202, begun_document(operation));
+    json::Value document;
+    document.set("operation", operation_document(operation));
+    net::HttpResponse response = json_response(202, document);
+    response.headers.emplace_back("Location", "/v1/operations/" + id.to_string());
+    co_return response;
+  }
+
   objects::StorageConfigs& configs_;
+  objects::StorageMoves& moves_;
+  operations::Engine& operations_;
   tenancy::TenantService& tenants_;
 };
 
@@ -156,6 +211,39 @@ void add_encryption_key_routes(Router& router, const Dependencies& dependencies,
           [routes](Call& call, const PlatformContext& context) { return routes->rotate(call, context); }));
 }
 
+bool is_of_platform(const RouteInfo& info) { return info.path.find("{tenant}") != std::string::npos; }
+
+void add_move_routes(Router& router, const Routes& routes) {
+  using net::Method;
+  constexpr Guard kManage = Guard::tenant("storage:manage");
+  constexpr Guard kManageAll = Guard::platform("tenants:manage");
+  add_both(
+      router, routes, Method::post, "/storage/move", kManage, kManageAll,
+      {"moveStorage", "moveTenantStorage", "Move to another object storage"}, &StorageRoutes::move,
+      [](RouteInfo info) {
+        const bool platform = is_of_platform(info);
+        return std::move(info)
+            .about(
+                "The new storage is tried as by PUT; from then on new objects go there, and an operation "
+                "copies the others, which stay readable all the time. The former storage is kept until "
+                "the move is confirmed. 409 while another move is not confirmed.")
+            .takes(ref(platform ? "StorageMoveTo" : "StorageSet"))
+            .returns(202, ref(platform ? "OperationAccepted" : "StorageMoveAccepted"));
+      });
+  add_both(router, routes, Method::post, "/storage/move/confirm", kManage, kManageAll,
+           {"confirmStorageMove", "confirmTenantStorageMove", "Confirm a move to another object storage"},
+           &StorageRoutes::confirm_move, [](RouteInfo info) {
+             const bool platform = is_of_platform(info);
+             return std::move(info)
+                 .about(
+                     "Removes the copies in the former storage, or leaves them there, and forgets its "
+                     "configuration. 409 while objects are copied, or uploads in parts are open that began "
+                     "before the move.")
+                 .takes(ref("StorageMoveConfirm"))
+                 .returns(202, ref(platform ? "OperationAccepted" : "StorageMoveAccepted"));
+           });
+}
+
 }  // namespace
 
 void add_storage_routes(Router& router, const Dependencies& dependencies, const ApiOptions& options) {
@@ -199,6 +287,7 @@ void add_storage_routes(Router& router, const Dependencies& dependencies, const 
                  .about("Writes, reads, lists and deletes a probe object, and stores what became of it.")
                  .returns(200, ref("Storage"));
            });
+  add_move_routes(router, routes);
   add_encryption_key_routes(router, dependencies, options);
 }
 
