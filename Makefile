@@ -8,7 +8,7 @@ DESTDIR ?=
 PG_CONFIG ?= pg_config
 ARGS ?=
 export JOBS
-.PHONY: help setup build up test check format install install-guard fuzz soak mutations crash-matrix clean
+.PHONY: help setup build up test check format install install-guard fuzz soak mutations crash-matrix object-stores clean
 
 help: ## what you can do here
 	@echo "make TARGET"; grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | \
@@ -55,6 +55,9 @@ mutations: build ## break an installation in one way at a time; lint or verify m
 
 crash-matrix: build ## kill the server around every effect of every operation, with SEEDS=100 (ARGS="-j 4 --from 40")
 	@tools/crash_matrix --seeds $(or $(SEEDS),100) $(ARGS)
+
+object-stores: build ## FILES=10000 files and one of 5 GiB through /v1/objects into every kind of store, against the real services
+	@ROWHOUSE_FILES=$(or $(FILES),10000) ROWHOUSE_BIG=1 /usr/bin/python3 -m pytest -q -s -p no:cacheprovider --tb=short tests/test_all_stores.py
 
 clean: ## remove everything that was built
 	rm -rf build

@@ -39,6 +39,7 @@ CONTROL_PLANE = {
     *[("POST", f"/v1/operations/{{operation}}/{verb}") for verb in ("cancel", "pause", "resume", "retry")],
     ("GET", "/v1/operations/{operation}/targets"), ("GET", "/v1/packs/{pack}/drift"),
     *[(method, "/v1/tenants/{tenant}/storage") for method in ("GET", "PUT", "DELETE")], ("POST", "/v1/tenants/{tenant}/storage/test"),
+    *[("POST", f"/v1/tenants/{{tenant}}/storage/move{ending}") for ending in ("", "/confirm")],
     ("GET", "/v1/platform/encryption-keys"), ("POST", "/v1/platform/encryption-keys/rotate"),
     ("GET", "/v1/status"), ("GET", "/v1/context-keys"), ("POST", "/v1/context-keys"),
 }

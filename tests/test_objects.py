@@ -373,3 +373,7 @@ def test_command_line(server, files, work):
     assert '"bytes": 1000000' in rowhouse("usage", "--json")
     rowhouse("delete", "cli/a b.bin")
     rowhouse("get", "cli/a b.bin", expect=3)
+    rowhouse("get", "cli/a b.bin", "--output", str(target), expect=3)
+    assert target.read_bytes() == data, "what is not there leaves the file as it was"
+    rowhouse("get", "cli/a b.bin", "--output", str(work / "other.out"), expect=3)
+    assert [path.name for path in work.iterdir() if path.name.startswith((".rowhouse-", "other"))] == []

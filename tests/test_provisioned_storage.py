@@ -112,3 +112,34 @@ def test_a_tenant_gets_a_user_and_a_bucket_and_leaves_none(gateway_server, ceph)
     admin.delete(f"/v1/tenants/{tenant.id}")
     assert name not in buckets(ceph)
     assert ceph.request("GET", "/admin/user", {"uid": name}).status_code == 404
+
+
+def quota_of(ceph, tenant):
+    """(bytes, is it on) of the tenant's user at the gateway; bytes are -1 without a limit."""
+    answer = ceph.request("GET", "/admin/user", {"quota": "", "uid": f"rowhouse-{tenant.id}", "quota-type": "user", "format": "json"})
+    assert answer.status_code == 200, answer.text
+    quota = answer.json()
+    return quota["max_size"], quota["enabled"]
+
+
+def test_the_gateway_follows_the_plan(gateway_server, ceph):
+    admin = gateway_server.admin
+    limits = {plan["name"]: plan["limits"]["storage_mb"] * 1_000_000 for plan in admin.get("/v1/packs/tekup")["plans"]}
+    smaller, larger = sorted((limit, plan) for plan, limit in limits.items() if limit > 0)[:2]
+    tenant = admin.create_tenant(storage="provisioned", plan=smaller[1])
+    wanted = (-(-smaller[0] // 1024) * 1024, True)
+    assert quota_of(ceph, tenant) == wanted
+
+    admin.patch(f"/v1/tenants/{tenant.id}", {"plan": larger[1]})
+    wanted = (-(-larger[0] // 1024) * 1024, True)
+    wait_until(lambda: quota_of(ceph, tenant) == wanted, "the gateway knows the new plan", 30)
+
+    # A change while the gateway is away is made up for when it is back, also by another process.
+    ceph.stop()
+    admin.patch(f"/v1/tenants/{tenant.id}", {"plan": smaller[1]})
+    wanted = (-(-smaller[0] // 1024) * 1024, True)
+    gateway_server.kill()
+    ceph.start()
+    gateway_server.start()
+    wait_until(lambda: quota_of(ceph, tenant) == wanted, "the gateway knows the plan after a restart", 60)
+    admin.delete(f"/v1/tenants/{tenant.id}")

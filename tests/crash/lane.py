@@ -16,7 +16,7 @@ from support import packs, settings
 from support.api import Admin, Api, Tenant
 from support.postgres import PASSWORD, OwnPostgres
 from support.server import wait_until
-from variants import CREATE, DELETE, UPGRADE, without_number
+from variants import CONFIRM, CREATE, DELETE, MOVE, UPGRADE, without_number
 
 LEADS = "/v1/data/leads"
 PACK = "crash-notes"
@@ -25,6 +25,7 @@ STRIKE_STEP_S = 0.00025
 LEASES_SQL = "SELECT id, kind, status, lease_holder, lease_expires_at, now() FROM platform.operations WHERE finished_at IS NULL"
 POOL = "rowhouse_pool_tekup"
 SETTLE_LIMIT_S = 90
+MOVED = {"film": b"a film" * 1000, "folder/empty": b"", "folder/text": b"text"}  # objects of a tenant that moves
 REACH_LIMIT_S = 90
 # The last word about a case.
 PASSED, UNREACHED = "passed", "not reached"
@@ -284,11 +285,24 @@ class Lane:
         tenant = self.admin.create_tenant(**{name: value for name, value in body.items() if name not in ("pack", "plan")})
         self.logs.secret(tenant.key, "the key of a tenant")
         self.add_people(tenant)
+        self.subject = tenant
+        if variant.does in (MOVE, CONFIRM):
+            return self.begin_move(variant, tenant)
         if variant.storage:
             self.add_objects(tenant)
         self.settle()
-        self.subject = tenant
         return "DELETE", f"/v1/tenants/{tenant.id}", None
+
+    def begin_move(self, variant, tenant):
+        for key, content in MOVED.items():
+            tenant.api.call("PUT", f"/v1/objects/{key}", 201, data=content, headers={"Content-Type": "text/plain"})
+        to = {"provider": "nfs", "config": {"mount_path": str(self.share)}} if variant.storage == "provisioned" else {"provider": "provisioned"}
+        path = f"/v1/tenants/{tenant.id}/storage/move"
+        if variant.does == CONFIRM:
+            self.admin.call("POST", path, 202, json=to)
+            path, to = path + "/confirm", {}
+        self.settle()
+        return "POST", path, to
 
     def attempt(self, variant, action="", point="", nth=1, then=""):
         """Tries one case. `then`: a point at which the node is killed once more after its restart. Returns PASSED or
@@ -454,6 +468,37 @@ class Lane:
 
     # ------------------------------------------------------------------------------------------- judging
 
+    def judge_move(self, variant, submitted):
+        """Whatever happened, every object is there; what a move has left goes with its confirmation."""
+        tenant = self.subject
+        self.have_moved(tenant)
+        storage = tenant.api.get("/v1/storage")
+        origin = storage["origin"]
+        has_moved = origin != variant.storage
+        if has_moved != (submitted or variant.does == CONFIRM):
+            raise Failure(f"the objects are in storage that is {origin}")
+        if (storage["move"] is None) != (submitted == (variant.does == CONFIRM)):
+            raise Failure(f"the move is said to be {storage['move']}")
+        if storage["move"]:
+            self.admin.call("POST", f"/v1/tenants/{tenant.id}/storage/move/confirm", 202, json={})
+            self.settle()
+            self.have_moved(tenant)
+        # What was on its way when a node died is among the temporaries, which the driver sweeps when they are old.
+        theirs = [path for path in self.share.rglob("*") if path.is_file() and ".rowhouse-tmp" not in path.parts]
+        if len(theirs) != (len(MOVED) if tenant.api.get("/v1/storage")["origin"] == "byos" else 0):
+            raise Failure(f"in the customer's share are {theirs}")
+        self.admin.delete(f"/v1/tenants/{tenant.id}")
+        for path in theirs:
+            path.unlink()
+        self.settle()
+        self.look({}, "at the end of the case")
+
+    def have_moved(self, tenant):
+        for key, content in MOVED.items():
+            found = tenant.api.call("GET", f"/v1/objects/{key}", (200, 404))
+            if found.status_code != 200 or found.content != content:
+                raise Failure(f"object {key} is lost")
+
     def judge(self, variant, key, request_words, seen, request):
         method, path, body = request_words
         new = self.operations_since(seen)
@@ -467,6 +512,13 @@ class Lane:
             self.repeat(method, path, body, key, 200)
             self.settle()
             self.judge_upgrade(seen, bool(new))
+            self.no_secrets()
+            return
+        if variant.does in (MOVE, CONFIRM):
+            if problems:
+                raise Failure("; ".join(problems[:8]))
+            self.judge_move(variant, bool(new))
+            self.case_operations = [id for id, _ in self.operations_since(seen)]
             self.no_secrets()
             return
         tenants = {slug: id for id, slug in self.connections.query("SELECT id::text, slug FROM platform.tenants", database=world.PLATFORM)}

@@ -5,6 +5,7 @@ import dataclasses
 import re
 
 CREATE, DELETE, UPGRADE = "tenant.create", "tenant.delete", "pack.upgrade"
+MOVE, CONFIRM = "storage.move", "storage.move_confirm"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,11 @@ VARIANTS = [
     Variant("create-byos", CREATE, "pool", storage="byos"),
     Variant("undo-storage", CREATE, "schema", storage="provisioned", fails_at=at_the_end("schema"), ends="undone"),
     Variant("delete-storage", DELETE, "pool", storage="provisioned"),
+    # `storage`: where the tenant's objects are before; they move to the other kind.
+    Variant("move-to-ours", MOVE, "pool", storage="byos"),
+    Variant("move-away", MOVE, "schema", storage="provisioned"),
+    Variant("confirm-to-ours", CONFIRM, "database", storage="byos"),
+    Variant("confirm-away", CONFIRM, "pool", storage="provisioned"),
     Variant("upgrade", UPGRADE, "pool", grows=True),
     Variant("contract", UPGRADE, "pool", grows=True, contract=True),
     # Not a planned error but one of PostgreSQL's, in the middle of the rows.

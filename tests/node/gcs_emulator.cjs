@@ -7,6 +7,7 @@
 // without one; buckets that must have been made; resumable sessions with Content-Range and 308, kept in FOLDER so that they
 // survive a kill of the front; ifGenerationMatch=0; 416; signed URLs (V4), checked with Node's own RSA. Objects, hashes, listing,
 // copying and removing are the emulator's. FOLDER/account.json has the public key, the account's name and the buckets.
+// What no buffer of Node can hold lies in a file of the front's, with an empty object in the emulator that stands for it.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -16,6 +17,18 @@ const path = require('path');
 const [, , role, portText, ...rest] = process.argv;
 const port = Number(portText);
 const QUANTUM = 256 * 1024;
+const LARGE = 1024 * 1024 * 1024;
+
+const CRC32C = new Int32Array(256).map((_, n) => {
+  let c = n;
+  for (let bit = 0; bit < 8; bit++) c = c & 1 ? 0x82f63b78 ^ (c >>> 1) : c >>> 1;
+  return c;
+});
+function crc32c(bytes, before) {
+  let c = ~before;
+  for (let i = 0; i < bytes.length; i++) c = CRC32C[(c ^ bytes[i]) & 0xff] ^ (c >>> 8);
+  return ~c;
+}
 
 function backend() {
   process.env.FIREBASE_CLI_PREVIEWS = '';
@@ -63,10 +76,19 @@ function front(backendPort, folder) {
     request.on('error', reject);
     request.end(body);
   });
+  // Of a large object: its file. Like Google's composite objects it has no MD5.
+  const fileOf = (bucket, key) => path.join(folder, `large-${crypto.createHash('sha256').update(`${bucket}/${key}`).digest('hex')}.data`);
+  const isLarge = (bucket, key) => fs.existsSync(`${fileOf(bucket, key)}.crc32c`);
+  const completed = (bucket, metadata) => {
+    const file = fileOf(bucket, metadata.name);
+    if (!isLarge(bucket, metadata.name)) return metadata;
+    return { ...metadata, md5Hash: undefined, size: String(fs.statSync(file).size), crc32c: fs.readFileSync(`${file}.crc32c`, 'latin1') };
+  };
+  const forgetLarge = (bucket, key) => [fileOf(bucket, key), `${fileOf(bucket, key)}.crc32c`].forEach((file) => fs.rmSync(file, { force: true }));
   const metadataOf = async (bucket, key) => {
     const answer = await ask('GET', `/storage/v1/b/${bucket}/o/${encode(key)}`);
     const text = await read(answer);
-    return answer.statusCode === 200 ? JSON.parse(text) : null;
+    return answer.statusCode === 200 ? completed(bucket, JSON.parse(text)) : null;
   };
   // One write of a key at a time, so that a condition and its write are one.
   const inTurn = async (key, work) => {
@@ -79,8 +101,10 @@ function front(backendPort, folder) {
       if (busy.get(key) === mine) busy.delete(key);
     }
   };
-  const store = (bucket, key, metadata, data, absent) => inTurn(`${bucket}/${key}`, async () => {
+  const store = (bucket, key, metadata, data, absent) => inTurn(`${bucket}/${key}`, () => storeNow(bucket, key, metadata, data, absent));
+  const storeNow = async (bucket, key, metadata, data, absent) => {
     if (absent && await metadataOf(bucket, key)) return null;
+    forgetLarge(bucket, key);
     // Its limit for the other kind of upload is 130 MB.
     const type = metadata.contentType || '';
     const begun = await ask('POST', `/upload/storage/v1/b/${bucket}/o?uploadType=resumable&name=${encode(key)}`,
@@ -91,6 +115,15 @@ function front(backendPort, folder) {
     const text = await read(answer);
     if (answer.statusCode !== 200) throw new Error(`the emulator answered ${answer.statusCode}: ${text}`);
     return JSON.parse(text);
+  };
+  const storeLarge = (bucket, key, metadata, file, sum, absent) => inTurn(`${bucket}/${key}`, async () => {
+    const object = await storeNow(bucket, key, metadata, Buffer.alloc(0), absent);
+    if (!object) return null;
+    fs.renameSync(file, fileOf(bucket, key));
+    const bytes = Buffer.alloc(4);
+    bytes.writeInt32BE(sum);
+    fs.writeFileSync(`${fileOf(bucket, key)}.crc32c`, bytes.toString('base64'), 'latin1');
+    return completed(bucket, object);
   });
 
   async function token(request, response) {
@@ -129,32 +162,34 @@ function front(backendPort, folder) {
   async function media(request, response, bucket, key, extra = {}) {
     const metadata = await metadataOf(bucket, key);
     if (!metadata) return fail(response, 404, 'notFound', `No such object: ${bucket}/${key}`);
-    const answer = await ask('GET', `/storage/v1/b/${bucket}/o/${encode(key)}?alt=media`);
+    const large = isLarge(bucket, key);
+    const answer = large ? null : await ask('GET', `/storage/v1/b/${bucket}/o/${encode(key)}?alt=media`);
     const size = Number(metadata.size);
     let [status, first, last] = [200, 0, size - 1];
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range || '');
     if (range) {
       [status, first, last] = [206, Number(range[1]), range[2] ? Math.min(Number(range[2]), size - 1) : size - 1];
       if (first >= size) {
-        answer.destroy();
+        if (answer) answer.destroy();
         return fail(response, 416, 'requestedRangeNotSatisfiable', 'Request range not satisfiable');
       }
     }
     const headers = { 'Content-Type': metadata.contentType, 'Content-Length': last - first + 1, 'X-Goog-Generation': metadata.generation,
-      'X-Goog-Hash': `crc32c=${metadata.crc32c},md5=${metadata.md5Hash}`, 'Last-Modified': new Date(metadata.updated).toUTCString(), ...extra };
+      'X-Goog-Hash': `crc32c=${metadata.crc32c}` + (metadata.md5Hash ? `,md5=${metadata.md5Hash}` : ''), 'Last-Modified': new Date(metadata.updated).toUTCString(), ...extra };
     for (const [name, value] of Object.entries(metadata.metadata || {})) headers[`X-Goog-Meta-${name}`] = value;
     if (range) headers['Content-Range'] = `bytes ${first}-${last}/${size}`;
     response.writeHead(status, headers);
-    let at = 0;
-    for await (const piece of answer) {
+    let at = large ? first : 0;
+    for await (const piece of answer || fs.createReadStream(fileOf(bucket, key), { start: first, end: last, highWaterMark: QUANTUM })) {
       const part = piece.subarray(Math.max(first - at, 0), Math.max(last + 1 - at, 0));
       at += piece.length;
       if (part.length && !response.write(part)) await drained(response);
-      if (response.destroyed) return answer.destroy();
+      if (response.destroyed) return undefined; // leaving the loop ends what is read
     }
     return response.end();
   }
 
+  const sums = new Map(); // session → CRC32C of what came so far; only for sessions that began here
   const sessionFile = (id, kind) => path.join(folder, `${id}.${kind}`);
   async function session(request, response, url) {
     const id = url.searchParams.get('upload_id');
@@ -177,13 +212,18 @@ function front(backendPort, folder) {
       if (Number(asked[1]) !== size) return fail(response, 503, 'backendError', `Invalid offset, there are ${size} bytes`);
       const file = fs.openSync(data, 'r+');
       try {
-        for await (const piece of request) size += fs.writeSync(file, piece, 0, piece.length, size);
+        for await (const piece of request) {
+          size += fs.writeSync(file, piece, 0, piece.length, size);
+          if (sums.has(id)) sums.set(id, crc32c(piece, sums.get(id)));
+        }
       } catch (error) {
         size = fs.fstatSync(file).size;
       }
       // Only whole quanta are kept of what is not the end.
       const whole = size === Number(asked[2]) + 1;
-      if (!whole || asked[3] === '*') size -= size % QUANTUM;
+      const kept = whole && asked[3] !== '*' ? size : size - size % QUANTUM;
+      if (kept !== size) sums.delete(id);
+      size = kept;
       fs.ftruncateSync(file, size);
       fs.closeSync(file);
       if (!whole) return request.destroy();
@@ -194,10 +234,13 @@ function front(backendPort, folder) {
       response.writeHead(308, size > 0 ? { Range: `bytes=0-${size - 1}`, 'Content-Length': 0 } : { 'Content-Length': 0 });
       return response.end();
     }
-    const object = await store(state.bucket, state.key, state.metadata, fs.readFileSync(data), state.absent);
+    if (size > LARGE && !sums.has(id)) throw new Error('a large upload that was cut off cannot be completed here');
+    const object = size > LARGE ? await storeLarge(state.bucket, state.key, state.metadata, data, sums.get(id), state.absent)
+      : await store(state.bucket, state.key, state.metadata, fs.readFileSync(data), state.absent);
+    sums.delete(id);
     if (!object) return fail(response, 412, 'conditionNotMet', 'At least one of the pre-conditions you specified did not hold.');
     fs.writeFileSync(about, JSON.stringify({ ...state, finished: object }));
-    fs.rmSync(data);
+    fs.rmSync(data, { force: true });
     return json(response, 200, object);
   }
 
@@ -209,6 +252,7 @@ function front(backendPort, folder) {
     if (url.searchParams.get('uploadType') === 'resumable') {
       const id = crypto.randomBytes(24).toString('base64url');
       const state = { bucket, key, absent, metadata: JSON.parse(body) };
+      sums.set(id, 0);
       fs.writeFileSync(sessionFile(id, 'data'), '');
       fs.writeFileSync(sessionFile(id, 'json'), JSON.stringify(state));
       response.writeHead(200, { Location: `http://${request.headers.host}${url.pathname}?uploadType=resumable&upload_id=${id}`, 'Content-Length': 0 });
@@ -254,8 +298,15 @@ function front(backendPort, folder) {
     if (url.searchParams.get('alt') === 'media') return media(request, response, bucket, key);
     const passOn = async () => {
       const answer = await ask(request.method, request.url.replace(/^\/storage\/v1/, ""), { 'content-type': 'application/json' }, await read(request));
+      let text = await read(answer);
+      if (request.method === 'DELETE' && key !== undefined) forgetLarge(bucket, key);
+      if (request.method === 'GET' && answer.statusCode === 200) {
+        const found = JSON.parse(text);
+        if (found.items) found.items = found.items.map((one) => completed(bucket, one));
+        text = JSON.stringify(found.name ? completed(bucket, found) : found);
+      }
       response.writeHead(answer.statusCode, { 'Content-Type': answer.headers['content-type'] || 'text/plain' });
-      response.end(await read(answer));
+      response.end(text);
     };
     return request.method === 'GET' ? passOn() : inTurn(`${bucket}/${key}`, passOn);
   }

@@ -28,3 +28,23 @@ def test_service_dies(suite):
 
 def test_client_dies(suite):
     suite.client_dies()
+
+
+class OverHttps:
+    """The same gateway by TLS, where bodies go unsigned and are compared by what the server answers."""
+
+    def __init__(self, ceph, **extra):
+        self.provider, self.config, self.extra = ceph.provider, ceph.https_config, extra
+        self.egress = [f"127.0.0.1:{ceph.tls_port}"]
+
+
+def test_conformance_over_https(suite, work):
+    (work / "https").mkdir()
+    Suite(OverHttps(suite.service, ca_file=str(suite.service.ca_file)), work / "https").conformance()
+
+
+def test_an_unknown_authority_is_not_trusted(suite, work):
+    (work / "stranger").mkdir()
+    stranger = Suite(OverHttps(suite.service), work / "stranger")
+    out = stranger.finish(stranger.step("put", "stranger/object", 1, 1000), status=3)
+    assert "failed server_unreachable" in out, out

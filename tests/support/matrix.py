@@ -549,8 +549,21 @@ def probe_storage(method, ending=""):
     return probe
 
 
+def probe_move(ending):
+    """The attacker's answer is about its own storage; the victim's stays where it is."""
+    def probe(duel, _):
+        before = duel.victim.api.get("/v1/storage")
+        body = {"json": {"provider": "nfs", "config": {"mount_path": "/", "prefix": f"{duel.victim.id}/"}}} if not ending else {}
+        answer = duel.attacker.api.call("POST", "/v1/storage/move" + ending, **body)
+        assert answer.status_code == (409 if ending else 422), answer.text
+        assert duel.victim.id not in answer.text and duel.victim.slug not in answer.text
+        assert duel.victim.api.get("/v1/storage") == before
+    return probe
+
+
 STORAGE_ROUTES = [*[(method, "/v1/storage", {"probe": probe_storage(method)}) for method in ("GET", "PUT", "DELETE")],
-                  ("POST", "/v1/storage/test", {"probe": probe_storage("POST", "/test")})]
+                  ("POST", "/v1/storage/test", {"probe": probe_storage("POST", "/test")}),
+                  *[("POST", "/v1/storage/move" + ending, {"probe": probe_move(ending)}) for ending in ("", "/confirm")]]
 
 OBJECT_ROUTES = [
     ("GET", "/v1/objects", {"probe": probe_no_object("/v1/objects")}),

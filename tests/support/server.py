@@ -176,11 +176,13 @@ def cli(*words, expect=0, stdin="", env=None):
 
 
 def wait_until(condition, what, limit_s=30):
-    """Polls a condition of another process. The limit is for hangs; nothing is asserted about speed."""
+    """Polls a condition of another process. The limit is for hangs; nothing is asserted about speed. `what` for people: a text, or
+    a function that says it in the end."""
     deadline = time.monotonic() + limit_s * settings.SLOWDOWN
     while True:
+        began = time.monotonic()
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"waited {limit_s} s for: {what}"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"waited {limit_s} s for: {what() if callable(what) else what}"
+        time.sleep(max(0.02, time.monotonic() - began))  # a look that costs a lot does not keep everybody busy

@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import tempfile
 import time
+import urllib.parse
 
 import requests
 
@@ -46,16 +47,24 @@ class Azurite:
                                      f"BlobEndpoint={self.endpoint};", "container": self.container}
 
     # An own signer, so that the tests share no code with what they test.
-    def create_container(self, name):
+    def request(self, method, path="", query=None, body=b"", headers=None):
+        """`path`: container, or container/blob, unescaped."""
+        query = query or {}
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        text = (f"PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:{VERSION}\n/{self.account}/{self.account}/{name}\n"
-                "restype:container")
+        sent = {"x-ms-date": date, "x-ms-version": VERSION, **(headers or {})}
+        address = urllib.parse.quote(f"/{self.account}/{path}", "/~")
+        own = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent) if name.startswith("x-ms-"))
+        asked = "".join(f"\n{name}:{query[name]}" for name in sorted(query))
+        text = f"{method}\n\n\n{len(body) or ''}\n\n\n\n\n\n\n\n\n{own}/{self.account}{address}{asked}"
         signature = base64.b64encode(hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()).decode()
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.put(f"{self.endpoint}/{name}?restype=container", timeout=60,
-                                 headers={"x-ms-date": date, "x-ms-version": VERSION, "Content-Length": "0",
-                                          "Authorization": f"SharedKey {self.account}:{signature}"})
+            return session.request(method, f"http://127.0.0.1:{self.port}{address}?{urllib.parse.urlencode(query)}", timeout=300, data=body,
+                                   headers={**sent, "Content-Length": str(len(body)),
+                                            "Authorization": f"SharedKey {self.account}:{signature}"})
+
+    def create_container(self, name):
+        answer = self.request("PUT", name, {"restype": "container"})
         assert answer.status_code == 201, answer.text
 
     def start(self):

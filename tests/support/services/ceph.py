@@ -21,6 +21,8 @@ import requests
 from ..temporary import free_port
 from .process import Child, answers, wait_for
 
+PORTS = 100  # of its daemons, among themselves
+
 CONF = """[global]
 fsid = {fsid}
 mon initial members = a
@@ -72,9 +74,12 @@ osd data = {root}/data/osd.$id
 osd crush update on start = true
 [client.rgw.r]
 keyring = {root}/keyring
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={root}/server.pem ssl_private_key={root}/server.key
 rgw data = {root}/data/rgw
 rgw enable usage log = false
+rgw gc obj min wait = 5
+rgw gc processor period = 5
+rgw gc processor max time = 5
 """
 
 
@@ -84,7 +89,8 @@ class Ceph:
     def __init__(self, bucket="rowhouse-test"):
         # Short: a unix socket lives in it.
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="rh-ceph-"))
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
+        self.ca_file = self.root / "ca.pem"
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.bucket, self.access_key, self.secret_key = bucket, "ROWHOUSETESTACCESS", "rowhouse/test+secret/" + uuid.uuid4().hex
         self.environment = {**os.environ, "CEPH_CONF": str(self.root / "ceph.conf")}
@@ -106,6 +112,19 @@ class Ceph:
         return {"endpoint": f"127.0.0.1:{self.port}", "secure": False, "access_key": self.access_key,
                 "secret_key": self.secret_key, "bucket": self.bucket}
 
+    @property
+    def https_config(self):
+        """The same bucket over TLS, with a certificate of `ca_file`."""
+        return {**self.config, "endpoint": f"127.0.0.1:{self.tls_port}", "secure": True}
+
+    def _make_certificate(self):
+        root, key = self.root, ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        self._run("openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=Test authority", "-keyout", root / "ca.key", "-out", self.ca_file)
+        self._run("openssl", "req", *key, "-subj", "/CN=rgw", "-keyout", root / "server.key", "-out", root / "server.csr")
+        (root / "server.ext").write_text("subjectAltName = IP:127.0.0.1\n")
+        self._run("openssl", "x509", "-req", "-days", "2", "-in", root / "server.csr", "-CA", self.ca_file, "-CAkey", root / "ca.key",
+                  "-CAcreateserial", "-extfile", root / "server.ext", "-out", root / "server.pem")
+
     def _run(self, *arguments, text=None):
         done = subprocess.run([str(argument) for argument in arguments], input=text, capture_output=True, text=True, timeout=120,
                               env=self.environment, check=False)
@@ -119,9 +138,10 @@ class Ceph:
         root, fsid = self.root, str(uuid.uuid4())
         for folder in ("data/mon.a", "data/mgr.x", "data/osd.0", "data/rgw", "run", "log", "crash"):
             (root / folder).mkdir(parents=True)
-        low = free_port()
-        (root / "ceph.conf").write_text(CONF.format(fsid=fsid, root=root, mon1=free_port(), mon2=free_port(), low=low, high=low + 200,
-                                                    port=self.port))
+        self._make_certificate()
+        low = free_port(PORTS)
+        (root / "ceph.conf").write_text(CONF.format(fsid=fsid, root=root, mon1=free_port(), mon2=free_port(), low=low, high=low + PORTS - 1,
+                                                    port=self.port, tls_port=self.tls_port))
         keyring, monmap = root / "keyring", root / "monmap"
         self._run("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
         self._run("ceph-authtool", keyring, "--gen-key", "-n", "client.admin", "--cap", "mon", "allow *", "--cap", "osd", "allow *",

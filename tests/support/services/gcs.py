@@ -49,6 +49,10 @@ class Gcs:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), f"the {role} of Google's storage", [child])
         return child
 
+    def kept(self):
+        """What the front holds of uploads that are not complete."""
+        return [path.name for path in self.root.glob("*.data")]
+
     def start(self):
         self.front = self._child("front", self.port, self.backend_port, self.root)
 

@@ -45,6 +45,9 @@ def wait_for(condition, what, children=(), patience_s=90):
             assert child.running(), f"{what}: a process has ended:\n{child.said()}"
         assert time.monotonic() < until, f"{what}: not within {patience_s} s:\n" + "\n".join(child.said() for child in children)
         time.sleep(0.05)
+    # Not somebody else who answers in their place.
+    for child in children:
+        assert child.running(), f"{what}: a process has ended:\n{child.said()}"
 
 
 def answers(url, ca_file=None):
