@@ -179,7 +179,7 @@ server {{ listen 127.0.0.1:{port}; root {bench.directory}; }} }}""")
 def listing(bench):
     server = bench.serve("list")
     tenant = bench.tenant(server, "list")
-    database = server.query("SELECT database FROM platform.tenant_databases WHERE tenant_id = %s::uuid", (tenant.id,), "rowhouse_platform")[0][0]
+    database = server.query("SELECT database_name FROM platform.tenant_databases WHERE tenant_id = %s::uuid", (tenant.id,), "rowhouse_platform")[0][0]
     connection = server.connect(database)
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO rowhouse.objects (tenant_id, key, version, bytes, content_type) SELECT %s::uuid, "
