@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <ostream>
 
 #include "base/text.h"
@@ -11,6 +11,7 @@
 #include "cli/interrupts.h"
 #include "cli/output_file.h"
 #include "cli/table.h"
+#include "cli/transfer_progress.h"
 
 namespace rowhouse::cli {
 namespace {
@@ -161,40 +162,6 @@ Result<ExitCode> call_function(Invocation& invocation) {
 
 // ---- streams
 
-// "12.3 MB, 4.5 MB/s" on a terminal's stderr, rewritten in place a few times a second.
-class Progress {
- public:
-  explicit Progress(const Terminal& terminal) : terminal_(terminal) {}
-  void add(std::size_t bytes) {
-    bytes_ += bytes;
-    const auto now = std::chrono::steady_clock::now();
-    if (!terminal_.err_is_terminal || now - shown_ < kInterval) return;
-    shown_ = now;
-    show(now);
-  }
-  void finish() {
-    if (!terminal_.err_is_terminal || shown_ == start_) return;
-    show(std::chrono::steady_clock::now());
-    terminal_.err << '\n';
-  }
-
- private:
-  static constexpr std::chrono::milliseconds kInterval{200};
-
-  void show(std::chrono::steady_clock::time_point now) {
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const double rate = seconds > 0 ? static_cast<double>(bytes_) / seconds : 0;
-    terminal_.err << fmt::format("\r{}, {}/s   ", human_bytes(bytes_),
-                                 human_bytes(static_cast<std::uint64_t>(rate)))
-                  << std::flush;
-  }
-
-  const Terminal& terminal_;
-  std::uint64_t bytes_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point shown_ = start_;
-};
-
 std::string format_of(const Invocation& invocation, const std::string& path) {
   if (invocation.has("format")) return invocation.value("format");
   return path.ends_with(".ndjson") || path.ends_with(".jsonl") ? "ndjson" : "csv";
@@ -241,7 +208,7 @@ Result<ExitCode> import_rows(Invocation& invocation) {
     if (!file) return usage_error(fmt::format("cannot read {}", path));
   }
   std::istream& source = path == "-" ? invocation.terminal().in : file;
-  Progress progress(invocation.terminal());
+  TransferProgress progress(invocation.terminal(), std::nullopt);
   net::ClientRequest request;
   request.method = "POST";
   request.headers.emplace_back("Content-Type",
@@ -271,7 +238,7 @@ Result<ExitCode> export_rows(Invocation& invocation) {
   OutputFile file;
   if (to_file) TRY_DO(file.open(invocation.value("output")));
   std::ostream& target = to_file ? file.stream() : invocation.terminal().out;
-  Progress progress(invocation.terminal());
+  TransferProgress progress(invocation.terminal(), std::nullopt);
   net::ClientRequest request;
   request.body_sink = [&](std::string_view piece) {
     target.write(piece.data(), static_cast<std::streamsize>(piece.size()));
